@@ -1,0 +1,71 @@
+"""Publish a folder whole or not at all: write beside, fsync, rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PAYLOAD = "payload"
+
+
+def sync(path: Path) -> None:
+    """Flush one file or folder entry to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder below `folder`, and the folder itself."""
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
+
+
+@contextmanager
+def published(out: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `out` that becomes `out` when the block ends well.
+
+    What stood at `out` is replaced. When the block raises, or the process is killed, `out` is
+    as before; the half-written folder is removed at once or, after a kill, by the next call.
+    """
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for stale in out.parent.glob(f".{out.name}.part-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    part = out.parent / f".{out.name}.part-{os.getpid()}"
+    part.mkdir()
+    try:
+        yield part
+        sync_tree(part)
+        if out.exists():
+            # A folder cannot be replaced by one rename; a kill between the two leaves nothing,
+            # and nothing is one of the two states that are allowed.
+            old = out.parent / f".{out.name}.part-{os.getpid()}-old"
+            out.rename(old)
+            part.rename(out)
+            shutil.rmtree(old)
+        else:
+            part.rename(out)
+        sync(out.parent)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f".{path.name}.part-{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        sync(part)
+        part.replace(path)
+        sync(path.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

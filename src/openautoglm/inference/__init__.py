@@ -1,0 +1,1 @@
+"""Run a compressed model: tokenizers and ONNX Runtime, nothing of torch."""

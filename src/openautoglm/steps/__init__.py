@@ -1,0 +1,1 @@
+"""The steps of the chain: paths in, one folder out."""

@@ -1,0 +1,93 @@
+"""The list of steps. DVC stages, commands and components are held against it by a contract test."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from openautoglm.config.model import Settings
+from openautoglm.config.params import (
+    CompressParams,
+    EvaluateParams,
+    FetchParams,
+    PrepareParams,
+    RegisterParams,
+    TrainParams,
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the chain.
+
+    Attributes:
+        name: Also its module in `openautoglm.steps` and its function there.
+        inputs: Argument name to the folder it has in a project.
+        out: The folder it writes in a project.
+        params: The view of `params.yaml` it sees.
+        summary: One line for `--help`.
+        effect: Whether it changes the registry or traffic (such a step is never cached).
+    """
+
+    name: str
+    inputs: dict[str, str]
+    out: str
+    params: type[Settings]
+    summary: str
+    effect: bool = False
+
+    @property
+    def module(self) -> str:
+        """Its module's full name."""
+        return f"openautoglm.steps.{self.name}"
+
+    @property
+    def function(self) -> Callable[..., None]:
+        """The step itself; its libraries are imported only now."""
+        found: Callable[..., None] = getattr(importlib.import_module(self.module), self.name)
+        return found
+
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Step("fetch", {}, "data/raw", FetchParams, "copy the source's rows into data/raw"),
+        Step(
+            "prepare",
+            {"raw": "data/raw"},
+            "data/prepared",
+            PrepareParams,
+            "check the rows, report what is rejected, split by hash of the text",
+        ),
+        Step(
+            "train",
+            {"prepared": "data/prepared"},
+            "models/trained",
+            TrainParams,
+            "train the best of each family; the better one is the candidate",
+        ),
+        Step(
+            "compress",
+            {"prepared": "data/prepared", "trained": "models/trained"},
+            "models/compressed",
+            CompressParams,
+            "export to ONNX, check agreement with the framework, choose a variant",
+        ),
+        Step(
+            "evaluate",
+            {"prepared": "data/prepared", "compressed": "models/compressed"},
+            "reports/evaluation",
+            EvaluateParams,
+            "measure on test beside the baseline; pass or fail the gate",
+        ),
+        Step(
+            "register",
+            {"compressed": "models/compressed", "evaluation": "reports/evaluation"},
+            "reports/registration",
+            RegisterParams,
+            "register the model in MLflow, once a digest; champion when there is none",
+            effect=True,
+        ),
+    )
+}

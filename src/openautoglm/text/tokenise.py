@@ -1,0 +1,56 @@
+"""Texts to padded id matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from openautoglm.errors import ArtifactError
+
+
+class TextEncoder:
+    """A `tokenizers` file with a maximum length.
+
+    Args:
+        tokenizer: The tokenizer; its padding token's id is what the graphs mask.
+        max_length: Longest row in tokens; longer texts are cut.
+        pad_id: Id that fills short rows.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, max_length: int, pad_id: int) -> None:
+        self._tokenizer = tokenizer
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+        self.max_length = max_length
+        self.pad_id = pad_id
+
+    @classmethod
+    def load(cls, path: Path, *, max_length: int, pad_id: int) -> TextEncoder:
+        """Read a `tokenizer.json`.
+
+        Raises:
+            ArtifactError: The file is missing or is not a tokenizer.
+        """
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ArtifactError(f"not a tokenizer: {error}", where=str(path)) from None
+        return cls(tokenizer, max_length=max_length, pad_id=pad_id)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, unpadded; at least one id each, so that no row is empty."""
+        encoded = self._tokenizer.encode_batch_fast(list(texts))
+        return [item.ids or [self.pad_id] for item in encoded]
+
+    def matrix(self, rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+        """Rows of ids as `int64[rows, length]`, padded on the right to the longest."""
+        lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+        width = int(lengths.max(initial=1))
+        out = np.full((len(rows), width), self.pad_id, np.int64)
+        mask = np.arange(width) < lengths[:, None]
+        out[mask] = np.concatenate([np.asarray(row, np.int64) for row in rows]) if len(rows) else 0
+        return out

@@ -1,0 +1,1 @@
+"""The two model families, the baseline, and how they are fitted."""
