@@ -277,6 +277,7 @@ def _sections(model: type[Settings]) -> dict[str, list[str]]:
     sections = {}
     for name, field in model.model_fields.items():
         section = field.annotation
-        assert isinstance(section, type) and issubclass(section, Settings)
+        assert isinstance(section, type)
+        assert issubclass(section, Settings)
         sections[field.alias or name] = sorted(section.model_fields)
     return sections

@@ -98,9 +98,8 @@ def _in_file(data: Any, location: Location, *, missing: bool) -> Location:
     node = data
     for position, part in enumerate(location):
         last = position == len(location) - 1
-        if isinstance(node, Mapping) and part in node:
-            node = node[part]
-        elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node):
+        in_list = isinstance(node, Sequence) and isinstance(part, int) and part < len(node)
+        if in_list or (isinstance(node, Mapping) and part in node):
             node = node[part]
         elif not (last and missing):
             continue
@@ -127,7 +126,9 @@ def _keys_at(model: type[BaseModel], data: Any, location: Location) -> list[str]
     models: list[type[BaseModel]] = [model]
     node = data
     for part in location:
-        annotations = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
+        annotations = [
+            m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields
+        ]
         models = [m for annotation in annotations for m in _models_in(annotation)]
         node = node[part] if isinstance(node, Mapping) else None
     if isinstance(node, Mapping) and len(models) > 1:

@@ -119,15 +119,29 @@ def load(
         raise ArtifactError(
             f"no variant `{variant}`", where=str(folder), allowed=", ".join(part.variants)
         )
+    graph = payload / part.variants[variant].file
+    return open_model(payload, graph, part.input, package.labels, threads=threads)
+
+
+def open_model(
+    payload: Path,
+    graph: Path,
+    input_: TextInput | NumericInput,
+    labels: tuple[str, ...],
+    *,
+    threads: int,
+) -> Model:
+    """Put a graph of `payload` together with its tokenizer; arguments as in `load`.
+
+    Raises:
+        ArtifactError: A file is missing or not readable.
+    """
     encoder = None
-    if isinstance(part.input, TextInput):
+    if isinstance(input_, TextInput):
         encoder = TextEncoder.load(
-            payload / part.input.tokenizer,
-            max_length=part.input.max_length,
-            pad_id=part.input.pad_id,
+            payload / input_.tokenizer, max_length=input_.max_length, pad_id=input_.pad_id
         )
-    session = open_session(payload / part.variants[variant].file, threads=threads)
-    return Model(session, package.labels, part.input, encoder)
+    return Model(open_session(graph, threads=threads), labels, input_, encoder)
 
 
 def open_session(graph: Path, *, threads: int) -> ort.InferenceSession:

@@ -43,4 +43,5 @@ class SilentTracker:
     def run(
         self, name: str, *, key: str, tags: Mapping[str, str] | None = None
     ) -> Iterator[TrackedRun]:
+        """A run that is forgotten at once."""
         yield _Silent()

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from openautoglm.config.model import Settings
-from openautoglm.config.params import (
-    CompressParams,
-    EvaluateParams,
-    FetchParams,
-    PrepareParams,
-    RegisterParams,
-    TrainParams,
-)
+if TYPE_CHECKING:
+    from openautoglm.config.model import Settings
 
 
 @dataclass(frozen=True)
@@ -25,7 +19,7 @@ class Step:
         name: Also its module in `openautoglm.steps` and its function there.
         inputs: Argument name to the folder it has in a project.
         out: The folder it writes in a project.
-        params: The view of `params.yaml` it sees.
+        view: The class in `openautoglm.config.params` of what it sees of `params.yaml`.
         summary: One line for `--help`.
         effect: Whether it changes the registry or traffic (such a step is never cached).
     """
@@ -33,7 +27,7 @@ class Step:
     name: str
     inputs: dict[str, str]
     out: str
-    params: type[Settings]
+    view: str
     summary: str
     effect: bool = False
 
@@ -43,49 +37,55 @@ class Step:
         return f"openautoglm.steps.{self.name}"
 
     @property
+    def params(self) -> type[Settings]:
+        """The view itself; imported only now, because `--help` has no use for it."""
+        found: type[Settings] = getattr(import_module("openautoglm.config.params"), self.view)
+        return found
+
+    @property
     def function(self) -> Callable[..., None]:
         """The step itself; its libraries are imported only now."""
-        found: Callable[..., None] = getattr(importlib.import_module(self.module), self.name)
+        found: Callable[..., None] = getattr(import_module(self.module), self.name)
         return found
 
 
 STEPS: dict[str, Step] = {
     step.name: step
     for step in (
-        Step("fetch", {}, "data/raw", FetchParams, "copy the source's rows into data/raw"),
+        Step("fetch", {}, "data/raw", "FetchParams", "copy the source's rows into data/raw"),
         Step(
             "prepare",
             {"raw": "data/raw"},
             "data/prepared",
-            PrepareParams,
+            "PrepareParams",
             "check the rows, report what is rejected, split by hash of the text",
         ),
         Step(
             "train",
             {"prepared": "data/prepared"},
             "models/trained",
-            TrainParams,
+            "TrainParams",
             "train the best of each family; the better one is the candidate",
         ),
         Step(
             "compress",
             {"prepared": "data/prepared", "trained": "models/trained"},
             "models/compressed",
-            CompressParams,
+            "CompressParams",
             "export to ONNX, check agreement with the framework, choose a variant",
         ),
         Step(
             "evaluate",
             {"prepared": "data/prepared", "compressed": "models/compressed"},
             "reports/evaluation",
-            EvaluateParams,
+            "EvaluateParams",
             "measure on test beside the baseline; pass or fail the gate",
         ),
         Step(
             "register",
             {"compressed": "models/compressed", "evaluation": "reports/evaluation"},
             "reports/registration",
-            RegisterParams,
+            "RegisterParams",
             "register the model in MLflow, once a digest; champion when there is none",
             effect=True,
         ),

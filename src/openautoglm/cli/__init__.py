@@ -1,0 +1,1 @@
+"""The command line: arguments in, steps and stores called, a page for people out."""

@@ -1,0 +1,145 @@
+"""`openautoglm`: the commands, and the one place where an error becomes an exit code.
+
+Modules that import more than the standard library and typer are imported inside the commands
+that need them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from openautoglm import __version__
+from openautoglm.cli.steps import steps_app
+from openautoglm.errors import OpenAutoGLMError, StoreError
+
+app = typer.Typer(
+    name="openautoglm",
+    help="A text model from data to live traffic. Start with `make run`, or `dvc repro`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(steps_app, name="step")
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    project: Annotated[
+        Path | None,
+        typer.Option(help="Folder of params.yaml and dvc.yaml; the nearest parent without it."),
+    ] = None,
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Run before every command."""
+    if version:
+        typer.echo(f"openautoglm {__version__}")
+        raise typer.Exit
+    if debug:
+        os.environ["OPENAUTOGLM_DEBUG"] = "1"
+    context.obj = project
+
+
+@app.command()
+def verify(context: typer.Context) -> None:
+    """Repeat effects whose receipt is no longer true, then show the results on one page."""
+    from openautoglm.cli.page import print_page
+    from openautoglm.cli.verify import verify as mend
+    from openautoglm.config.project import find_project
+
+    project = find_project(context.obj)
+    print_page(project, mend(project))
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    a: Annotated[str, typer.Argument(metavar="A", help="A version or alias: 3, champion.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+) -> None:
+    """Compare two registered versions on the rows both were tested on; writes one MLflow run."""
+    from openautoglm.cli.compare import compare as run
+    from openautoglm.config.project import find_project
+
+    run(find_project(context.obj), a, b)
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    profile: Annotated[str, typer.Option(help="dev or production.")] = "dev",
+) -> None:
+    """Check machine, optional parts and stores, and say what to do about each."""
+    from openautoglm.cli.doctor import doctor as run
+
+    raise typer.Exit(run(context.obj, profile))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of params.yaml."""
+    import json
+
+    from openautoglm.config.params import Params
+
+    typer.echo(json.dumps(Params.model_json_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def stages() -> None:
+    """Print the stages of dvc.yaml as the steps' own list has them."""
+    from openautoglm.steps.stages import dvc_yaml
+
+    typer.echo(dvc_yaml(), nl=False)
+
+
+def main() -> NoReturn:
+    """Run a command; exit with 2 for bad input, 1 for a fault, 130 when interrupted."""
+    try:
+        app()
+    except OpenAutoGLMError as error:
+        _fail(error)
+    except Exception as error:
+        full = _disk_problem(error)
+        if full is None:
+            raise
+        _fail(full)
+    sys.exit(0)
+
+
+def _fail(error: OpenAutoGLMError) -> NoReturn:
+    if os.environ.get("OPENAUTOGLM_DEBUG"):
+        raise error
+    label = "error" if error.exit_code == 2 else "fault"
+    typer.secho(f"{label}: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
+    typer.echo(str(error), err=True)
+    sys.exit(error.exit_code)
+
+
+def _disk_problem(error: BaseException) -> StoreError | None:
+    """A full or read-only disk, however deep in a library it was met."""
+    seen: BaseException | None = error
+    while seen is not None:
+        number = seen.errno if isinstance(seen, OSError) else None
+        text = str(seen).lower()
+        if number in (errno.ENOSPC, errno.EDQUOT) or any(part in text for part in _FULL):
+            where = getattr(seen, "filename", None)
+            return StoreError(
+                "no space left on the disk; nothing half-written was kept",
+                where=str(where) if where else None,
+                hint="free some space, then the same command again",
+            )
+        if number == errno.EROFS:
+            return StoreError("the disk is read-only", where=str(getattr(seen, "filename", "")))
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+_FULL = ("no space left on device", "disk is full", "disk quota exceeded")

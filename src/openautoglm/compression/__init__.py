@@ -1,0 +1,1 @@
+"""From a trained module to the ONNX graphs that are served, each checked against the module."""

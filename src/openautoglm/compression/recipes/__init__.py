@@ -1,0 +1,1 @@
+"""One recipe a file: how a variant's graph is made."""

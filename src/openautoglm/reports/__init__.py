@@ -1,0 +1,1 @@
+"""Pictures and pages: what a step shows to people."""
