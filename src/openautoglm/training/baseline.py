@@ -32,9 +32,7 @@ class Baseline(NamedTuple):
         return out
 
 
-def fit_baseline(
-    train: tuple[Inputs, Labels], valid: tuple[Inputs, Labels], k: int
-) -> Baseline:
+def fit_baseline(train: tuple[Inputs, Labels], valid: tuple[Inputs, Labels], k: int) -> Baseline:
     """Fit on train for each C of `PENALTIES` and keep the best macro F1 on valid.
 
     For numeric features the TF-IDF is a standardisation; the rest is the same.
