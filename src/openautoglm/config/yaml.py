@@ -31,7 +31,9 @@ def load(path: Path, model: type[M]) -> M:
         # Through JSON, where pydantic's strict mode still takes a list for a tuple.
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        problems = [_describe(path, data, model, entry) for entry in error.errors()]
+        # A mistyped key is both unknown and missing; the unknown one is what to mend.
+        entries = sorted(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
+        problems = [_describe(path, data, model, entry) for entry in entries]
         first, rest = problems[0], problems[1:]
         if rest:
             more = "; ".join(f"{p.what} ({p.where})" for p in rest)

@@ -1,0 +1,147 @@
+"""params.yaml: what is refused, and what the message tells."""
+
+import textwrap
+
+import pytest
+
+from openautoglm.config.params import Params, TrainParams, dvc_keys, view
+from openautoglm.config.project import find_project
+from openautoglm.config.yaml import load
+from openautoglm.errors import ConfigError
+
+GOOD = """\
+data:
+  source:
+    kind: file
+    path: data/source/a.csv
+model:
+  name: news
+train:
+  lr: 0.001
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "params.yaml"
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    return write
+
+
+def message(path):
+    with pytest.raises(ConfigError) as caught:
+        load(path, Params)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_a_file_with_defaults_left_out_is_read(write):
+    params = load(write(GOOD), Params)
+    assert params.model.name == "news"
+    assert params.evaluate.gate.metric == "macro_f1"
+
+
+def test_an_unknown_key_names_line_and_nearest_key(write):
+    text = message(write(GOOD.replace("  lr: 0.001", "  lrr: 0.001")))
+    assert "params.yaml:8, key train.lrr" in text
+    assert "did you mean `lr`?" in text
+
+
+def test_an_unknown_key_inside_a_source_lists_that_kind_of_source(write):
+    text = message(write(GOOD.replace("    path:", "    pth:")))
+    assert "key data.source.pth" in text
+    assert "did you mean `path`?" in text
+    assert "revision" not in text
+
+
+def test_a_wrong_type_says_what_was_found(write):
+    text = message(write(GOOD.replace("0.001", "fast")))
+    assert "params.yaml:8, key train.lr" in text
+    assert 'found "fast"' in text
+
+
+def test_a_number_in_quotes_is_not_a_number(write):
+    assert 'found "0.001"' in message(write(GOOD.replace("0.001", '"0.001"')))
+
+
+def test_a_missing_key_is_named(write):
+    text = message(write(GOOD.replace("    path: data/source/a.csv\n", "")))
+    assert "the key `path` is missing" in text
+    assert "data.source.path" in text
+
+
+def test_several_problems_are_told_at_once(write):
+    text = message(write(GOOD.replace("lr: 0.001", "lrr: 1\n  epochs: 0")))
+    assert "lrr" in text
+    assert "train.epochs" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "expected keys and values"),
+        ("- a\n", "expected keys and values"),
+        ("a: [1\n", "not valid YAML"),
+        ("a: 1\na: 2\n", "not valid YAML"),
+    ],
+)
+def test_what_is_no_mapping_is_refused(write, text, said):
+    assert said in message(write(text))
+
+
+def test_binary_junk_is_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xff\xfe\x00junk")
+    assert "not UTF-8" in message(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("data: {features: [], text: null}", "`features` names no column"),
+        ("data: {features: [a]}", "either `text`"),
+        ("data: {splits: {train: 0.9}}", "sum to"),
+        ("data: {label_pattern: '('}", "no regular expression"),
+        ("model: {families: []}", "at least one family"),
+        ("model: {families: [glm, glm]}", "each once"),
+        ("model: {revision: v1}", "no meaning without `base`"),
+        ("model: {name: Not A Name}", "found"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(write, change, said):
+    section, rest = change.split(": {", 1)
+    lines = ", ".join([rest.removesuffix("}")])
+    base = {
+        "data": "source: {kind: file, path: a.csv}, ",
+        "model": "" if "name:" in rest else "name: news, ",
+    }
+    other = "model: {name: news}" if section == "data" else "data: {source: {kind: file, path: a}}"
+    assert said in message(write(f"{section}: {{{base[section]}{lines}}}\n{other}\n"))
+
+
+def test_a_step_sees_its_own_keys_only(write):
+    seen = view(load(write(GOOD), Params), TrainParams)
+    assert set(seen.model_dump()) == {"model", "train"}
+    assert "name" not in seen.model.model_dump()
+
+
+def test_dvc_watches_single_keys_where_a_section_is_shared():
+    assert dvc_keys(TrainParams) == ["model.base", "model.families", "model.revision", "train"]
+
+
+def test_a_project_is_found_from_below(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").touch()
+    (tmp_path / "dvc.yaml").touch()
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert find_project().root == tmp_path.resolve()
+
+
+def test_no_project_says_where_it_looked(tmp_path):
+    with pytest.raises(ConfigError, match=r"no params\.yaml beside a dvc\.yaml") as caught:
+        find_project(tmp_path)
+    assert str(tmp_path) in str(caught.value)
