@@ -10,7 +10,6 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedBase
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from openautoglm.errors import ConfigError
@@ -110,12 +109,14 @@ def _in_file(data: Any, location: Location, *, missing: bool) -> Location:
 
 
 def _line(data: Any, location: Location) -> int:
-    node, line = data, 1
+    node: Any = data
+    line = 1
     for part in location:
-        if not isinstance(node, CommentedBase):
+        marks = getattr(node, "lc", None)  # only mappings and lists carry their lines
+        if marks is None:
             break
         try:
-            position = node.lc.key(part) if isinstance(node, Mapping) else node.lc.item(part)
+            position = marks.key(part) if isinstance(node, Mapping) else marks.item(part)
             node = node[part]
         except (KeyError, IndexError, TypeError):
             break

@@ -77,7 +77,9 @@ def _draw(counts: NDArray[np.int64], resamples: int, seed: int) -> NDArray[np.in
 
 def _marginal(draws: NDArray[np.int64], cell: Labels, k: int) -> NDArray[np.int64]:
     sums = np.zeros((len(draws), k * k), dtype=np.int64)
-    np.add.at(sums, (slice(None), cell), draws)
+    order = np.argsort(cell, kind="stable")
+    places, starts = np.unique(cell[order], return_index=True)
+    sums[:, places] = np.add.reduceat(draws[:, order], starts, axis=1)
     return sums.reshape(-1, k, k)
 
 
