@@ -27,10 +27,10 @@ run: setup
 	openautoglm verify
 
 test: setup-test
-	pytest -n 2 --dist worksteal -m "not sweep"
+	pytest -n 2 --dist loadgroup -m "not sweep"
 
 test-fast: setup-test
-	pytest -n 2 --dist worksteal -m "not sweep and not slow"
+	pytest -n 2 --dist loadgroup -m "not sweep and not slow"
 
 lint: setup-lint
 	ruff format --check src tests benchmarks

@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+)
 
 from openautoglm.statistics.bootstrap import interval, paired_difference
 from openautoglm.statistics.classification import (

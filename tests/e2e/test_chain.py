@@ -1,0 +1,126 @@
+"""The chain by `dvc repro`, on a small project, as a person drives it."""
+
+import json
+import shutil
+import sqlite3
+
+import pytest
+
+from tests.support.project import Small
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
+PREDICT = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "transformers"}:
+            raise ImportError(name + " is blocked")
+
+sys.meta_path.insert(0, Blocker())
+import mlflow
+
+model = mlflow.pyfunc.load_model("models:/small@champion")
+print(model.predict(["列车轨道车站", "病理药物临床"]).iloc[:, 0].tolist())
+"""
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """A project after `dvc repro` and `openautoglm verify`."""
+    project = Small(tmp_path_factory.mktemp("chain") / "project")
+    project.repro = project.run("dvc", "repro")
+    project.page = project.run("openautoglm", "verify").stdout
+    project.run("git", "add", "-A")
+    project.commit("first results")
+    return project
+
+
+def registered(project):
+    """Name, version and tags of what the registry holds, straight from its database."""
+    with sqlite3.connect(project.root / "mlflow.db") as database:
+        return database.execute(
+            "select name, version from model_versions order by name, version"
+        ).fetchall(), database.execute(
+            "select name, alias, version from registered_model_aliases order by alias"
+        ).fetchall()
+
+
+def test_the_page_tells_rows_quality_and_what_was_registered(chain):
+    for part in ("600", "macro F1", "baseline", "champion", "small", "mlflow ui"):
+        assert part in chain.page, chain.page
+    assert registered(chain) == ([("small", 1)], [("small", "champion", 1)])
+
+
+def test_every_step_showed_progress(chain):
+    for step in ("fetch", "prepare", "train", "compress", "evaluate", "register"):
+        assert f"[{step}] " in chain.repro.stdout + chain.repro.stderr
+
+
+def test_a_second_repro_runs_nothing_and_says_so(chain):
+    done = chain.run("dvc", "repro")
+    assert "up to date" in done.stdout
+    assert "Running stage" not in done.stdout
+    assert registered(chain)[0] == [("small", 1)]
+
+
+def test_a_second_verify_mends_nothing(chain):
+    before = registered(chain)
+    assert "champion" in chain.run("openautoglm", "verify").stdout
+    assert registered(chain) == before
+    assert chain.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+
+
+def test_the_model_predicts_while_torch_is_blocked(chain):
+    found = chain.run("python", "-c", PREDICT).stdout
+    assert "['铁路', '医学']" in found
+
+
+def test_dvc_shows_metrics_and_plots(chain):
+    metrics = json.loads(chain.run("dvc", "metrics", "show", "--json").stdout)
+    shown = json.dumps(metrics)
+    assert '"macro_f1"' in shown
+    assert '"baseline"' in shown
+    chain.run("dvc", "plots", "show", "-o", "dvc_plots")
+    page = (chain.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    assert "F1 of each class" in page
+    shutil.rmtree(chain.root / "dvc_plots")
+
+
+def test_an_experiment_leaves_the_registry_and_the_workspace_explains_it(chain):
+    before = registered(chain)
+    chain.run("dvc", "exp", "run", "-S", "train.lr=0.0007")
+    assert registered(chain) == before
+    assert chain.receipt()["reason"] == "skipped: experiment"
+    diff = chain.run("dvc", "params", "diff").stdout
+    assert "train.lr" in diff
+    chain.run("git", "checkout", "-q", "--", ".")
+    chain.run("dvc", "checkout")
+    assert chain.receipt()["registered"] is True
+
+
+def test_verify_mends_a_deleted_registry(chain):
+    (chain.root / "mlflow.db").unlink()
+    shutil.rmtree(chain.root / "mlartifacts")
+    assert "up to date" in chain.run("dvc", "repro").stdout
+    page = chain.run("openautoglm", "verify").stdout
+    assert "champion" in page
+    assert registered(chain)[1] == [("small", "champion", 1)]
+    assert "['铁路', '医学']" in chain.run("python", "-c", PREDICT).stdout
+    assert "up to date" in chain.run("dvc", "status").stdout
+
+
+def test_push_and_pull_bring_the_same_bytes_back(chain):
+    digests = chain.digests()
+    chain.run("dvc", "push")
+    for folder in ("data/raw", "data/prepared", "models", "reports", ".dvc/cache"):
+        shutil.rmtree(chain.root / folder)
+    chain.run("dvc", "pull")
+    assert chain.digests() == digests
+    assert "up to date" in chain.run("dvc", "status").stdout
+
+
+def test_another_folder_gives_the_same_digests(chain, tmp_path):
+    other = Small(tmp_path / "somewhere" / "else")
+    other.run("dvc", "repro", "evaluate")
+    assert other.digests() == chain.digests()

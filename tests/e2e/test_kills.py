@@ -1,0 +1,53 @@
+"""SIGKILL in each step, then `dvc repro`: as if nothing had happened."""
+
+import json
+import random
+import sqlite3
+
+import pytest
+
+from openautoglm.steps.catalog import STEPS
+from tests.support.kills import kill_during
+from tests.support.project import PURE, Small
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills")]
+START = 1.0  # seconds an interpreter needs before the step's own work
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    made = Small(tmp_path_factory.mktemp("kills") / "project", count=400)
+    made.run("dvc", "repro")
+    made.undisturbed = made.digests()
+    return made
+
+
+def seconds(project, step):
+    folder = PURE.get(step)
+    if folder is None:
+        return 6.0
+    return json.loads((project.root / folder / "manifest.json").read_text())["seconds"] + START
+
+
+def check_after_a_kill(project, step, share):
+    kill_during(project, step, share * seconds(project, step))
+    project.run("dvc", "repro", "--no-run-cache")
+    assert project.digests() == project.undisturbed
+    assert project.receipt()["registered"] is True
+    with sqlite3.connect(project.root / "mlflow.db") as database:
+        versions = database.execute("select version, status from model_versions").fetchall()
+    assert versions == [(1, "READY")]
+    parts = [path for path in project.root.rglob(".*.part-*")]
+    assert parts == [], "a half-written folder was left"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_killed_step_leaves_no_trace(project, step):
+    check_after_a_kill(project, step, random.Random(step).uniform(0.3, 0.95))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("attempt", range(20))
+@pytest.mark.parametrize("step", STEPS)
+def test_kills_at_many_moments(project, step, attempt):
+    check_after_a_kill(project, step, random.Random(f"{step} {attempt}").uniform(0.0, 1.0))

@@ -1,0 +1,43 @@
+"""SIGKILL a `dvc repro` in the middle of one step."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+from tests.support.project import Small
+
+
+def kill_during(project: Small, step: str, delay: float) -> bool:
+    """Force one stage and kill DVC and the step `delay` seconds after the step began.
+
+    Returns:
+        Whether the kill came before the step had ended by itself.
+    """
+    process = subprocess.Popen(
+        ("dvc", "repro", "--force", "--single-item", step),
+        cwd=project.root,
+        env=project.environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("> openautoglm step"):
+            break
+    else:
+        raise AssertionError(f"{step} did not start")
+    end = time.monotonic() + delay
+    try:
+        process.wait(timeout=max(0.0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    finally:
+        process.stdout.close()
+    return False
