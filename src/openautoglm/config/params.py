@@ -16,6 +16,20 @@ from openautoglm.config.model import Settings
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
+Columns = Annotated[
+    tuple[str, ...] | None,
+    Field(description="names of all columns, when a CSV or TSV file has no header"),
+]
+
+
+def _check_columns(columns: tuple[str, ...] | None, path: str) -> None:
+    if columns is None:
+        return
+    if not path.lower().endswith((".csv", ".tsv", ".txt")):
+        raise ValueError("`columns` has a meaning for CSV and TSV files only")
+    if not columns or len(set(columns)) != len(columns):
+        raise ValueError("`columns` names each column once")
+
 
 class PackageSource(Settings):
     """A data file inside an installed Python package."""
@@ -25,12 +39,24 @@ class PackageSource(Settings):
     file: str = Field(description="path inside the distribution")
     key: str | None = Field(None, description="column for the keys, when a JSON file is a mapping")
 
+    @model_validator(mode="after")
+    def _key(self) -> Self:
+        if self.key is not None and not self.file.lower().endswith(".json"):
+            raise ValueError("`key` has a meaning for JSON files only")
+        return self
+
 
 class FileSource(Settings):
-    """A local CSV, TSV, JSONL or Parquet file, by its suffix."""
+    """A local CSV, TSV (`.tsv`, `.txt`), JSONL, JSON or Parquet file, by its suffix."""
 
     kind: Literal["file"]
     path: str = Field(description="absolute, or relative to the project root")
+    columns: Columns = None
+
+    @model_validator(mode="after")
+    def _columns(self) -> Self:
+        _check_columns(self.columns, self.path)
+        return self
 
 
 class HuggingFaceSource(Settings):
@@ -50,6 +76,12 @@ class DvcSource(Settings):
     repo: str = Field(description="URL or folder of the repository")
     path: str
     rev: str | None = Field(None, description="commit, tag or branch")
+    columns: Columns = None
+
+    @model_validator(mode="after")
+    def _columns(self) -> Self:
+        _check_columns(self.columns, self.path)
+        return self
 
 
 Source = Annotated[
@@ -92,7 +124,9 @@ class PrepareData(Settings):
     label_pattern: str | None = Field(
         None, description="regular expression; its first match in the label column is the label"
     )
-    labels: dict[str, str] | None = Field(None, description="found label to the label to use")
+    labels: dict[str, Annotated[str, Field(min_length=1)]] | None = Field(
+        None, min_length=1, description="found label to the label to use"
+    )
     min_class_rows: int = Field(2, ge=2, description="smaller classes are dropped and reported")
     max_chars: int = Field(512, ge=1, description="longer texts are rejected")
     max_bad_share: Share = Field(0.2, description="share of rejected rows above which we stop")
@@ -104,6 +138,13 @@ class PrepareData(Settings):
             raise ValueError("give either `text` (a column) or `features` (columns), not both")
         if self.features is not None and not self.features:
             raise ValueError("`features` names no column")
+        if self.features is not None and len({*self.features, "id", "label"}) < (
+            len(self.features) + 2
+        ):
+            # Prepared rows have an `id` and a `label` of their own.
+            raise ValueError("`features` names each column once, and neither `id` nor `label`")
+        if self.label in (self.features or ()):
+            raise ValueError("the label column is no feature")
         if self.label_pattern is not None:
             try:
                 re.compile(self.label_pattern)

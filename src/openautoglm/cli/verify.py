@@ -1,0 +1,106 @@
+"""`openautoglm verify`: are the receipts of effects still true? Where not, the effect again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from openautoglm.artifacts.manifest import read_manifest
+from openautoglm.cli.steps import run_step
+from openautoglm.config.params import Params
+from openautoglm.config.project import Project
+from openautoglm.config.yaml import load
+from openautoglm.errors import ArtifactError
+from openautoglm.observability.progress import say, working_on
+from openautoglm.registry.store import Store, open_store
+from openautoglm.registry.versions import aliases, defect, find, told_of_champion
+from openautoglm.steps.catalog import STEPS
+from openautoglm.steps.effect import SKIPPED, Receipt, read_receipt
+from openautoglm.steps.register import read_verdict, refuse_other
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the registry holds of this project's model.
+
+    Attributes:
+        model: Registered name.
+        receipt: What register did.
+        mended: What was not true any more, one sentence each; it is true again.
+        version: Number of this model's version; None when it is not registered.
+        aliases: Alias to version number, of all versions of the model.
+        against: The comparison with the champion of that time, in words.
+    """
+
+    model: str
+    receipt: Receipt
+    mended: tuple[str, ...]
+    version: str | None
+    aliases: Mapping[str, str]
+    against: str | None
+
+
+def verify(project: Project) -> Facts:
+    """Check the receipt against model, evaluation and registry; repeat register where needed.
+
+    Raises:
+        ArtifactError: The chain has not run, or not to its end.
+        BusyError: Another process is registering.
+        StoreError: The registry does not answer.
+    """
+    working_on("verify")
+    step = STEPS["register"]
+    name = load(project.params_file, Params).model.name
+    folders = {key: project.root / place for key, place in step.inputs.items()}
+    missing = [place for key, place in step.inputs.items() if not folders[key].is_dir()]
+    if missing:
+        raise ArtifactError(
+            f"the chain has not run to its end: no {' and no '.join(missing)}",
+            where=str(project.root),
+            hint="dvc repro (or: dvc pull)",
+        )
+    model = read_manifest(folders["compressed"])
+    refuse_other(model, read_manifest(folders["evaluation"]), folders["evaluation"])
+    out = project.root / step.out
+    store = open_store(project)
+    verdict = read_verdict(folders["evaluation"])["verdict"]
+    try:
+        receipt: Receipt | None = read_receipt(out)
+    except ArtifactError:
+        receipt = None
+    wrong = _wrong(receipt, model.digest, verdict, store, name)
+    if wrong:
+        say(f"{wrong}: registering again")
+        run_step(project, step, folders, out)
+        working_on("verify")
+    receipt = read_receipt(out)
+    found = find(store, name, model.digest) if receipt.registered else None
+    return Facts(
+        model=name,
+        receipt=receipt,
+        mended=(wrong,) if wrong else (),
+        version=str(found.version) if found else None,
+        aliases=aliases(store, name),
+        against=told_of_champion(store, found) if found else None,
+    )
+
+
+def _wrong(
+    receipt: Receipt | None, digest: str, verdict: str, store: Store, name: str
+) -> str | None:
+    """What is not as the receipt says; None when all is."""
+    if receipt is None:
+        return "there was no receipt"
+    if receipt.model_digest != digest:
+        return "the receipt was of another model"
+    if receipt.reason == SKIPPED:
+        return "the model came from an experiment, where nothing is registered"
+    if receipt.verdict != verdict:
+        return "the receipt was of another evaluation"
+    if not receipt.registered:
+        return None
+    found = find(store, name, digest)
+    if found is None:
+        return "the registry did not hold the model"
+    problem = defect(store, found)
+    return f"version {found.version} was damaged ({problem})" if problem else None

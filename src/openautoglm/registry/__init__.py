@@ -1,0 +1,1 @@
+"""MLflow: runs, registered models, comparisons. Nothing else here knows it."""
