@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openautoglm.config.params import PrepareData, Splits
+from openautoglm.config.data import PrepareData, Splits
 from openautoglm.data.checks import check
 from openautoglm.data.formats.table import Table
 from openautoglm.data.rows import Reason, settle

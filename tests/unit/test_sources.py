@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from openautoglm.config.params import FileSource, PackageSource
+from openautoglm.config.data import FileSource, PackageSource
 from openautoglm.data.raw import read_raw
 from openautoglm.errors import ArtifactError, SourceError
 from tests.support.data import Sandbox, digest, origin

@@ -80,7 +80,9 @@ def _size(folder: Path, profile: Profile) -> Iterator[Check]:
         "cores",
         "ok" if here.cores >= profile.cores else "short",
         f"{here.cores:g} of {profile.cores}",
-        "" if here.cores >= profile.cores else "everything works, training takes longer; "
+        ""
+        if here.cores >= profile.cores
+        else "everything works, training takes longer; "
         "train.threads is part of the result, so set it once",
     )
     yield Check(

@@ -26,9 +26,7 @@ def doctor(folder: Path | None, profile: str) -> int:
         ConfigError: There is no such profile, or `folder` is given and no project.
     """
     if profile not in PROFILES:
-        raise ConfigError(
-            f"no profile `{profile}`", where="--profile", allowed=", ".join(PROFILES)
-        )
+        raise ConfigError(f"no profile `{profile}`", where="--profile", allowed=", ".join(PROFILES))
     try:
         project = find_project(folder)
     except ConfigError:

@@ -8,7 +8,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from openautoglm.config.params import PrepareData
+from openautoglm.config.data import PrepareData
 from openautoglm.data.formats.table import SURROGATE, Cell, Table
 from openautoglm.data.rows import KEPT, REASONS, Reason, Rows
 from openautoglm.data.splits import feature_ids, text_ids

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from openautoglm.config.params import PrepareData
+from openautoglm.config.data import PrepareData
 from openautoglm.data.rows import Reason, Rows
 from openautoglm.data.splits import NAMES, assign
 from openautoglm.errors import DataError

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from openautoglm.config.params import PrepareData
+from openautoglm.config.data import PrepareData
 from openautoglm.data.formats.table import SURROGATE, Table
 from openautoglm.data.splits import Ids
 from openautoglm.errors import DataError

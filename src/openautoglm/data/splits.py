@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from openautoglm.config.params import Splits
+from openautoglm.config.data import Splits
 
 Ids = NDArray[np.uint64]
 NAMES = tuple(Splits.model_fields)

@@ -5,13 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from openautoglm.artifacts.folder import PAYLOAD
-from openautoglm.config.params import (
-    DvcSource,
-    FetchParams,
-    HuggingFaceSource,
-    PackageSource,
-    Source,
-)
+from openautoglm.config.data import DvcSource, HuggingFaceSource, PackageSource, Source
+from openautoglm.config.params import FetchParams
 from openautoglm.data.raw import Raw, RawFile, write_raw
 from openautoglm.data.sources.dvc_repository import fetch_dvc
 from openautoglm.data.sources.huggingface import fetch_huggingface

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openautoglm.artifacts.folder import PAYLOAD
-from openautoglm.config.params import PrepareData, PrepareParams
+from openautoglm.config.data import PrepareData
+from openautoglm.config.params import PrepareParams
 from openautoglm.data.checks import check
 from openautoglm.data.divide import Picked, divide
 from openautoglm.data.prepared import REJECTED, SCHEMA

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from openautoglm.artifacts.digest import file_sha256
-from openautoglm.config.params import DvcSource
+from openautoglm.config.data import DvcSource
 from openautoglm.data.raw import RawFile, suffix_of
 from openautoglm.errors import SourceError
 from openautoglm.observability.progress import say

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from openautoglm.artifacts.digest import file_sha256
-from openautoglm.config.params import HuggingFaceSource
+from openautoglm.config.data import HuggingFaceSource
 from openautoglm.data.raw import RawFile
 from openautoglm.errors import SourceError
 from openautoglm.observability.progress import say

@@ -6,7 +6,7 @@ import difflib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from openautoglm.config.params import PackageSource
+from openautoglm.config.data import PackageSource
 from openautoglm.data.raw import RawFile, suffix_of
 from openautoglm.data.sources.local import copy
 from openautoglm.errors import SourceError

@@ -1,0 +1,103 @@
+"""train: the best of each family; the better one is the candidate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from openautoglm.artifacts.folder import PAYLOAD, published
+from openautoglm.config.params import TrainParams
+from openautoglm.data.prepared import read
+from openautoglm.errors import ConfigError
+from openautoglm.observability.progress import say
+from openautoglm.statistics.classification import scores
+from openautoglm.steps.body import pure
+from openautoglm.steps.runtime import Runtime
+from openautoglm.training.families import fit
+from openautoglm.training.job import Job, Rows
+from openautoglm.training.pretrained import base_digest
+
+VALID = "valid.npy"
+
+
+@pure
+def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -> None:
+    """Write `payload/trained.json` and a folder a family, with its predictions on valid.
+
+    A family that a killed attempt has finished is taken as it is.
+
+    Raises:
+        ConfigError: A setting does not fit the data or cannot be had on this machine.
+        SourceError: `model.base` cannot be read.
+    """
+    rows = read(prepared)
+    if rows.features is not None and "transformer" in params.model.families:
+        raise ConfigError(
+            "the transformer takes texts, and the data has numeric features",
+            where="params.yaml, key model.families",
+            allowed="[glm]",
+        )
+    split = {name: rows.split(name) for name in ("train", "valid")}
+    train_rows, valid_rows = (Rows(split[name].inputs, split[name].y) for name in split)
+    base = params.model.base
+    local = base_digest(base, runtime.project) if base else None
+    found = {}
+    with _threads(params.train.threads), runtime.tracker.run("train", key=runtime.work.name) as run:
+        run.params(params.model_dump(mode="json"))
+        for family in params.model.families:
+            # Another content of the same base folder is another fit.
+            work = runtime.work / f"{family}{local or ''}"
+            done = work / "done"
+            if done.is_dir():
+                say(f"{family}: finished by a killed attempt")
+            else:
+                job = Job(
+                    train=train_rows,
+                    valid=valid_rows,
+                    classes=len(rows.labels),
+                    features=rows.features,
+                    model=params.model,
+                    settings=params.train,
+                    project=runtime.project,
+                    work=work / "checkpoints",
+                    device=runtime.device,
+                    curve=run.metrics,
+                )
+                job.work.mkdir(parents=True, exist_ok=True)
+                with published(done) as part:
+                    np.save(part / VALID, fit(family, job, part))
+                shutil.rmtree(job.work)
+            shutil.copytree(done, out / PAYLOAD / family)
+            predicted = np.load(done / VALID).argmax(1)
+            found[family] = scores(valid_rows.y, predicted, len(rows.labels))
+            run.metrics({f"{family}.{name}": value for name, value in found[family].items()})
+    ranked = sorted(found, key=lambda family: -found[family]["macro_f1"])  # ties: params' order
+    for family in ranked:
+        say(f"{family}: macro F1 {found[family]['macro_f1']:.4f} on valid")
+    told = {
+        "labels": rows.labels,
+        "base": base,
+        "base_digest": local,
+        "candidate": ranked[0],
+        "fallback": ranked[1] if len(ranked) > 1 else None,
+        "families": list(params.model.families),
+        "valid": found,
+    }
+    text = json.dumps(told, indent=2, ensure_ascii=False)
+    (out / PAYLOAD / "trained.json").write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

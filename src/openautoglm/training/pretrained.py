@@ -1,0 +1,139 @@
+"""The `transformer` family with a base: fine-tuning of a local folder or a hub id."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging
+
+from openautoglm.artifacts.digest import folder_digest
+from openautoglm.errors import SourceError
+from openautoglm.inference.package import TextInput
+from openautoglm.observability.progress import say
+from openautoglm.text.tokenise import TextEncoder
+from openautoglm.training.job import Job, Restored
+from openautoglm.training.scratch import Classifier
+from openautoglm.training.trainer import fit_classifier
+
+INPUT, TOKENIZER = "input.json", "tokenizer.json"
+
+
+class PretrainedHeads(nn.Module):
+    """A `transformers` classifier as a module of ids alone, with one head.
+
+    The attention mask is made inside, from the padding id, so that the exported graph has the
+    one input that every text model has.
+    """
+
+    def __init__(self, model: nn.Module, pad_id: int) -> None:
+        super().__init__()
+        self.model = model
+        self.pad_id = pad_id
+
+    def forward(self, ids: Tensor) -> Tensor:
+        mask = (ids != self.pad_id).to(torch.int64)
+        logits: Tensor = self.model(input_ids=ids, attention_mask=mask).logits
+        return logits.unsqueeze(1)
+
+
+def fit(job: Job, out: Path) -> NDArray[np.float32]:
+    """Fit, write the family's folder, and return probabilities on valid `float32[n, k]`.
+
+    Raises:
+        SourceError: The base cannot be read, or its tokenizer is not a fast one.
+    """
+    place, revision = _place(job)
+    tokenizer, pad_id = _tokenizer(place, revision)
+    torch.manual_seed(job.settings.seed)
+    model = _model(place, revision, job.classes)
+    longest = min(job.settings.max_length, _positions(model.config))
+    encoder = TextEncoder(tokenizer, max_length=longest, pad_id=pad_id)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    say(f"transformer: {weights / 1e6:.1f} million weights of {job.model.base}")
+    valid = fit_classifier("transformer", PretrainedHeads(model, pad_id), encoder, job)
+    # The configuration would otherwise tell where on this machine the base was.
+    model.config._name_or_path = ""
+    model.save_pretrained(out)
+    tokenizer.save(str(out / TOKENIZER))
+    taken = TextInput(kind="text", tokenizer=TOKENIZER, max_length=longest, pad_id=pad_id)
+    (out / INPUT).write_text(taken.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return valid
+
+
+def restore(folder: Path) -> Restored:
+    """Read what `fit` wrote."""
+    taken = TextInput.model_validate_json((folder / INPUT).read_text(encoding="utf-8"))
+    logging.disable_progress_bar()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, attn_implementation="eager", local_files_only=True
+    )
+    module = Classifier(PretrainedHeads(model, taken.pad_id)).eval()
+    return Restored(module, torch.full((2, 6), taken.pad_id + 1, dtype=torch.int64), taken)
+
+
+def base_digest(base: str, project: Path) -> str | None:
+    """Digest of a local base's folder; None for a hub id."""
+    folder = _folder(base, project)
+    return folder_digest(folder) if folder.is_dir() else None
+
+
+def _folder(base: str, project: Path) -> Path:
+    return project / Path(base).expanduser()
+
+
+def _place(job: Job) -> tuple[str, str | None]:
+    assert job.model.base is not None
+    folder = _folder(job.model.base, job.project)
+    return (str(folder), None) if folder.is_dir() else (job.model.base, job.model.revision)
+
+
+def _tokenizer(place: str, revision: str | None) -> tuple[Tokenizer, int]:
+    loaded = _load(AutoTokenizer.from_pretrained, place, revision)
+    backend = getattr(loaded, "backend_tokenizer", None)
+    if backend is None or loaded.pad_token_id is None:
+        raise SourceError(
+            "the base's tokenizer cannot be used in a replica",
+            where=place,
+            allowed="a fast tokenizer (tokenizer.json) with a padding token",
+        )
+    # A copy: the loaded one carries this process's padding and truncation.
+    return Tokenizer.from_str(backend.to_str()), int(loaded.pad_token_id)
+
+
+def _model(place: str, revision: str | None, classes: int) -> Any:
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    return _load(
+        AutoModelForSequenceClassification.from_pretrained,
+        place,
+        revision,
+        num_labels=classes,
+        attn_implementation="eager",
+        ignore_mismatched_sizes=True,
+        dtype=torch.float32,
+    )
+
+
+def _positions(config: AutoConfig) -> int:
+    return int(getattr(config, "max_position_embeddings", None) or 2**31)
+
+
+def _load(function: Any, place: str, revision: str | None, **given: Any) -> Any:
+    try:
+        return function(place, revision=revision, **given)
+    except (OSError, ValueError, json.JSONDecodeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise SourceError(
+            f"the base model cannot be loaded: {first}",
+            where=f"params.yaml, key model.base: {place}" + (f" at {revision}" if revision else ""),
+            allowed="a folder with config.json, weights and tokenizer, or a name on the hub",
+            hint="check the name; a name on the hub needs the network (or its cache)",
+        ) from error

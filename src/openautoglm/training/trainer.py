@@ -1,0 +1,320 @@
+"""Gradient training of a text classifier with `transformers.Trainer`.
+
+Early stopping on macro F1 of valid, a checkpoint an epoch, and resumption from the last whole
+one: the same bytes as without the interruption.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.utils import logging
+
+from openautoglm.artifacts.folder import sync, sync_tree
+from openautoglm.config.training import TrainSettings
+from openautoglm.errors import ConfigError
+from openautoglm.observability.progress import say
+from openautoglm.statistics.classification import Labels, scores
+from openautoglm.text.tokenise import TextEncoder
+from openautoglm.training.job import Curve, Job, Rows
+from openautoglm.training.loss import class_weights, heads_loss, probabilities
+from openautoglm.training.optimizer import DenseAndSparse
+
+_WHOLE = "whole"
+_SECONDS_BETWEEN_LINES = 15
+_MAX_NORM = 1.0
+
+
+class _Outputs(nn.Module):
+    """Gives the Trainer a mapping, which it can tell from a tuple of losses."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, ids: Tensor) -> dict[str, Tensor]:
+        return {"heads": self.module(ids)}
+
+
+class _EncodedRows(torch.utils.data.Dataset[tuple[list[int], int]]):
+    def __init__(self, ids: Sequence[list[int]], y: Labels) -> None:
+        self._ids = ids
+        self._y = y.tolist()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, place: int) -> tuple[list[int], int]:
+        return self._ids[place], self._y[place]
+
+
+class _ClassifierTrainer(Trainer):  # type: ignore[misc]
+    """The Trainer, with the tables' own optimizer where gradients are sparse."""
+
+    def __init__(self, *given: Any, tables: Sequence[nn.Parameter], table_lr: float, **more: Any):
+        super().__init__(*given, **more)
+        self._tables = tables
+        self._table_lr = table_lr
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if not self._tables:
+            optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+            return optimizer
+        self.optimizer = DenseAndSparse(
+            self._dense(model or self.model),
+            self._tables,
+            lr=self.args.learning_rate,
+            table_lr=self._table_lr,
+            weight_decay=self.args.weight_decay,
+        )
+        return self.optimizer
+
+    def _clip_grad_norm(self, model: nn.Module) -> Tensor:
+        # torch has no norm of a sparse gradient; a table's steps are bounded by its optimizer.
+        norm: Tensor = self.accelerator.clip_grad_norm_(
+            self._dense(model), self.args.max_grad_norm
+        )
+        return norm
+
+    def _dense(self, model: nn.Module) -> list[nn.Parameter]:
+        mine = {id(table) for table in self._tables}
+        return [p for p in model.parameters() if p.requires_grad and id(p) not in mine]
+
+
+class _Watch(TrainerCallback):  # type: ignore[misc]
+    """Progress lines, curves, and the mark that a checkpoint is whole."""
+
+    def __init__(self, name: str, curve: Curve, epochs: int) -> None:
+        self._name = name
+        self._curve = curve
+        self._epochs = epochs
+        self._line = time.monotonic()
+        self._start = time.monotonic()
+        self._loss = float("nan")
+
+    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+        self._start = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if not state.is_world_process_zero:
+            return
+        if time.monotonic() - self._line > _SECONDS_BETWEEN_LINES:
+            self._line = time.monotonic()
+            say(f"{self._name}: epoch {state.epoch:.1f} of {self._epochs}")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float],
+        **_: Any,
+    ) -> None:
+        self._loss = logs.get("loss", self._loss)
+        wanted = {
+            "loss": "train_loss",
+            "learning_rate": "learning_rate",
+            "eval_loss": "valid_loss",
+            "eval_macro_f1": "valid_macro_f1",
+            "eval_accuracy": "valid_accuracy",
+        }
+        found = {f"{self._name}.{wanted[key]}": logs[key] for key in wanted if key in logs}
+        if found and state.is_world_process_zero:
+            self._curve(found, state.global_step)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **_: Any,
+    ) -> None:
+        if state.is_world_process_zero:
+            self._line = time.monotonic()
+            say(
+                f"{self._name}: epoch {round(state.epoch or 0)} of {self._epochs}, loss "
+                f"{self._loss:.3f}, macro F1 {metrics['eval_macro_f1']:.4f} on valid, "
+                f"{time.monotonic() - self._start:.0f} s"
+            )
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            sync_tree(folder)
+            (folder / _WHOLE).touch()
+            sync(folder)
+
+
+def fit_classifier(
+    name: str,
+    module: nn.Module,
+    encoder: TextEncoder,
+    job: Job,
+    *,
+    tables: Sequence[nn.Parameter] = (),
+    table_lr: float = 0.0,
+    mutual: float = 0.0,
+) -> NDArray[np.float32]:
+    """Fit `module` in place to its best epoch.
+
+    Args:
+        name: For progress lines and curves.
+        module: From ids `int64[rows, length]` to logits `[rows, heads, classes]`.
+        encoder: Texts to ids.
+        job: Rows, settings, work folder.
+        tables: Parameters of the module that get sparse gradients.
+        table_lr: Their peak learning rate.
+        mutual: See `heads_loss`.
+
+    Returns:
+        Probabilities on valid, `float32[n, k]`.
+
+    Raises:
+        ConfigError: The precision cannot be had on this device.
+    """
+    settings = job.settings
+    arguments = _arguments(settings, job.work, job.device)
+    logging.set_verbosity_error()
+    loss = partial(
+        heads_loss,
+        weight=class_weights(job.train.y, job.classes, settings.class_weights),
+        smoothing=settings.label_smoothing,
+        mutual=mutual,
+    )
+    trainer = _ClassifierTrainer(
+        _Outputs(module),
+        arguments,
+        tables=tables,
+        table_lr=table_lr,
+        data_collator=lambda rows: {
+            "ids": torch.from_numpy(encoder.matrix([ids for ids, _ in rows])),
+            "labels": torch.tensor([y for _, y in rows]),
+        },
+        train_dataset=_rows(encoder, job.train),
+        eval_dataset=_rows(encoder, job.valid),
+        compute_metrics=_scores,
+        compute_loss_func=lambda outputs, y, **_: loss(outputs["heads"], y),
+        callbacks=[
+            EarlyStoppingCallback(settings.patience),
+            _Watch(name, job.curve, settings.epochs),
+        ],
+    )
+    trainer.remove_callback(PrinterCallback)
+    # The Trainer prints its own table of metrics.
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):  # noqa: PTH123
+        trainer.train(resume_from_checkpoint=_last_whole(job.work))
+    module.to("cpu").eval()
+    return predict(module, encoder, job.valid.inputs)
+
+
+def predict(module: nn.Module, encoder: TextEncoder, texts: Any) -> NDArray[np.float32]:
+    """Probabilities of a module's heads, meaned, `float32[n, k]`; on the CPU."""
+    ids = encoder.ids(list(texts))
+    order = np.argsort([len(row) for row in ids], kind="stable")
+    parts: list[NDArray[np.float32]] = []
+    with torch.no_grad():
+        for start in range(0, len(ids), 256):
+            rows = [ids[place] for place in order[start : start + 256]]
+            parts.append(probabilities(module(torch.from_numpy(encoder.matrix(rows)))).numpy())
+    out = np.empty((len(ids), parts[0].shape[1]), np.float32)
+    out[order] = np.concatenate(parts)
+    return out
+
+
+def _arguments(settings: TrainSettings, work: Path, device: str) -> TrainingArguments:
+    cuda = device != "cpu" and torch.cuda.is_available()
+    if settings.precision == "fp16" and not cuda:
+        raise ConfigError(
+            "fp16 training needs a CUDA device, and torch sees none",
+            where="params.yaml, key train.precision",
+            allowed="fp32, bf16",
+        )
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if settings.batch_size % world:
+        raise ConfigError(
+            f"a batch of {settings.batch_size} rows cannot be shared by {world} devices",
+            where="params.yaml, key train.batch_size",
+            allowed=f"a multiple of {world}",
+        )
+    return TrainingArguments(
+        output_dir=str(work),
+        per_device_train_batch_size=settings.batch_size // world,
+        per_device_eval_batch_size=256,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.lr,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup,
+        lr_scheduler_type="linear",
+        optim="adamw_torch_fused",
+        max_grad_norm=_MAX_NORM,
+        bf16=settings.precision == "bf16",
+        fp16=settings.precision == "fp16",
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="macro_f1",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        use_cpu=not cuda,
+        disable_tqdm=True,
+        report_to="none",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        average_tokens_across_devices=False,
+        dataloader_pin_memory=cuda,
+    )
+
+
+def _rows(encoder: TextEncoder, rows: Rows) -> _EncodedRows:
+    return _EncodedRows(encoder.ids([str(text) for text in rows.inputs]), rows.y)
+
+
+def _scores(prediction: EvalPrediction) -> dict[str, float]:
+    heads = torch.from_numpy(np.asarray(prediction.predictions))
+    found = probabilities(heads).numpy().argmax(1)
+    return scores(np.asarray(prediction.label_ids), found, heads.shape[-1])
+
+
+def _last_whole(work: Path) -> str | None:
+    """The newest checkpoint that was written to its end; the others are removed."""
+    whole = []
+    for folder in work.glob("checkpoint-*"):
+        if (folder / _WHOLE).exists():
+            whole.append(folder)
+        else:
+            shutil.rmtree(folder)
+    if not whole:
+        return None
+    last = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))
+    say(f"taking up a killed attempt after step {last.name.rpartition('-')[2]}")
+    return str(last)
