@@ -37,7 +37,7 @@ def check_after_a_kill(project, step, share):
     with sqlite3.connect(project.root / "mlflow.db") as database:
         versions = database.execute("select version, status from model_versions").fetchall()
     assert versions == [(1, "READY")]
-    parts = [path for path in project.root.rglob(".*.part-*")]
+    parts = list(project.root.rglob(".*.part-*"))
     assert parts == [], "a half-written folder was left"
 
 

@@ -98,7 +98,7 @@ class Small:
         self.run("git", *identity, "commit", "-qam", message)
 
     def environment(self, **extra: str) -> dict[str, str]:
-        """What a shell with the virtual environment activated has; the copied sources are deps only."""
+        """What a shell has in which the virtual environment is activated."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
         own = {
             "PATH": f"{BIN}:{kept['PATH']}",

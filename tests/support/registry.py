@@ -152,6 +152,7 @@ def manifest(folder: Path, step: str, inputs: dict, values: dict, lineage: dict)
             params=values,
             code=f"sha256-code-{step}",
             lineage=lineage,
+            history={step: values},
             environment={},
             seconds=0.1,
         ),

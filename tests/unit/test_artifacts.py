@@ -51,9 +51,14 @@ def test_the_order_of_keys_does_not_change_a_value_digest():
 
 def test_an_interrupted_folder_leaves_the_old_one(tmp_path):
     out = fill(tmp_path / "out", {"a": "old"})
-    with pytest.raises(RuntimeError), published(out) as part:
-        (part / "a").write_text("half")
-        raise RuntimeError
+
+    def interrupted():
+        with published(out) as part:
+            (part / "a").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
     assert (out / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -83,6 +88,7 @@ def made(tmp_path):
         params={"seed": 1},
         code="sha256-0",
         lineage={},
+        history={},
         environment={},
         seconds=0.1,
     )

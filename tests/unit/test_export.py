@@ -71,10 +71,12 @@ def test_two_exports_are_the_same_bytes(graph, tmp_path):
 
 
 def test_the_graph_tells_no_paths_or_traces(graph):
-    content = graph.read_bytes()
-    for word in (b"test_export", b".py", b"/", b"Traceback"):
-        assert word not in content.replace(b"/Gemm", b""), word
-    assert not onnx.load(graph).metadata_props
+    model = onnx.load(graph)
+    for weights in model.graph.initializer:
+        weights.ClearField("raw_data")  # numbers hold any byte
+    for word in ("test_export", ".py", "/home", "/root", "Traceback"):
+        assert word not in str(model), word
+    assert not model.metadata_props
 
 
 def test_agreement_by_hand():

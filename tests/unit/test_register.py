@@ -1,7 +1,5 @@
 """What register decides without a registry, and what a registered model takes."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +16,8 @@ from openautoglm.registry.comparison import (
 )
 from openautoglm.registry.loader import LoadedModel
 from openautoglm.steps.effect import SKIPPED, read_receipt
-from tests.support.registry import LABELS, Chain, manifest, write_compressed
+from openautoglm.steps.register import _parameters
+from tests.support.registry import LABELS, Chain, write_compressed
 
 
 @pytest.fixture
@@ -193,15 +192,10 @@ def test_what_are_no_features_is_refused(numbers, rows, message):
         numbers.predict(rows)
 
 
-def test_parameters_come_from_the_manifests_where_they_have_them(chain, monkeypatch):
-    from openautoglm.artifacts.manifest import read_manifest
-    from openautoglm.steps.register import _parameters
-    from openautoglm.steps.runtime import Runtime
-
-    manifest(chain.compressed, "compress", {}, {"train": {"lr": 0.5}}, {})
-    runtime = Runtime(work=chain.root, project=chain.root)
-    found = _parameters(runtime, read_manifest(chain.compressed).params)
-    assert found["train"]["lr"] == 0.5
-    assert found["model"]["name"] == "small"
-    assert "register" not in found
-    assert json.dumps(found)
+def test_the_parameters_of_all_steps_are_put_together():
+    history = {
+        "fetch": {"data": {"source": "a"}},
+        "prepare": {"data": {"text": "b"}},
+        "train": {"train": {"lr": 0.5}},
+    }
+    assert _parameters(history) == {"data": {"source": "a", "text": "b"}, "train": {"lr": 0.5}}

@@ -25,6 +25,7 @@ class Manifest(BaseModel):
         params: The step's parameters as plain values.
         code: Digest of the modules of ours that the step imports.
         lineage: Step name to payload digest, for this folder and everything upstream.
+        history: Step name to its parameters, for this folder and everything upstream.
         environment: Python, machine and library versions: for people; no digest holds it.
         seconds: Wall-clock time the step took.
     """
@@ -37,6 +38,7 @@ class Manifest(BaseModel):
     params: dict[str, Any]
     code: str
     lineage: dict[str, str]
+    history: dict[str, dict[str, Any]]
     environment: dict[str, str]
     seconds: float
 

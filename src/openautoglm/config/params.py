@@ -128,6 +128,29 @@ class Params(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     register_: RegisterSettings = Field(RegisterSettings(), alias="register")
 
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        """No setting is silently ignored: one that could not matter here is refused."""
+        families, base = self.model.families, self.model.base
+        numeric = self.data.features is not None
+        if numeric and "transformer" in families:
+            raise ValueError(
+                "model.families: the transformer takes texts; with data.features use [glm]"
+            )
+        if base is not None and "transformer" not in families:
+            raise ValueError("model.base has no meaning without the transformer family")
+        if base is not None and "transformer" in self.train.model_fields_set:
+            raise ValueError(
+                "train.transformer has no meaning with model.base, which has a shape of its own: "
+                "remove that section"
+            )
+        glm = self.train.glm.model_fields_set
+        if numeric and (unused := sorted(glm & {"orders", "buckets"})):
+            raise ValueError(f"train.glm.{unused[0]} has no meaning for numeric features")
+        if not numeric and self.train.glm.crosses:
+            raise ValueError("train.glm.crosses is about numeric features, and these are texts")
+        return self
+
 
 V = TypeVar("V", bound=Settings)
 

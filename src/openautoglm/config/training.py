@@ -17,7 +17,7 @@ class GlmSettings(Settings):
 
     orders: tuple[Order, ...] = Field((1, 2, 3), min_length=1, description="n-grams of a text")
     buckets: Buckets = Field(2**18, description="rows of the hashed weight table of a text model")
-    penalty: float = Field(16.0, gt=0, description="inverse strength C of the L2 penalty")
+    penalty: float = Field(32.0, gt=0, description="inverse strength C of the L2 penalty")
     crosses: bool = Field(False, description="pairwise products of numeric features")
     max_iter: int = Field(300, ge=1, description="steps of the solver at most")
 

@@ -90,7 +90,12 @@ def _describe(
         found = found[:77] + "..."
     message = str(entry["msg"])
     if kind == "value_error":
-        return ConfigError(f"{message.removeprefix('Value error, ')}", where=where)
+        message = message.removeprefix("Value error, ")
+        # What several sections disagree about names its key first.
+        named = tuple(message.split(maxsplit=1)[0].rstrip(":").split("."))
+        if not key and named[0] in data:
+            where = f"{path}:{_line(data, named)}, key {'.'.join(named)}"
+        return ConfigError(message, where=where)
     return ConfigError(f"found {found}", where=where, allowed=message[0].lower() + message[1:])
 
 

@@ -57,6 +57,7 @@ def pure(function: Callable[..., None]) -> Callable[..., None]:
             function(**inputs, params=params, runtime=runtime.inside(work), out=part)
             digest = folder_digest(part / PAYLOAD)
             lineage = {k: v for m in manifests.values() for k, v in m.lineage.items()}
+            history = {k: v for m in manifests.values() for k, v in m.history.items()}
             write_manifest(
                 part,
                 Manifest(
@@ -66,6 +67,7 @@ def pure(function: Callable[..., None]) -> Callable[..., None]:
                     params=values,
                     code=code,
                     lineage=lineage | {name: digest},
+                    history=history | {name: values},
                     environment=environment(),
                     seconds=round(time.perf_counter() - start, 3),
                 ),

@@ -116,7 +116,8 @@ def _verdict(difference: Interval, settings: EvaluateSettings) -> dict[str, str]
     passed = difference.low > -margin
     reason = (
         f"{metric} {difference.value:+.4f} against the baseline, "
-        f"{100 * settings.confidence:g} % interval [{difference.low:+.4f}, {difference.high:+.4f}]; "
+        f"{100 * settings.confidence:g} % interval "
+        f"[{difference.low:+.4f}, {difference.high:+.4f}]; "
         f"its lower end must lie above {-margin:+g}"
     )
     return {"verdict": "pass" if passed else "fail", "reason": reason}

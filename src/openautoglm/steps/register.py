@@ -10,9 +10,8 @@ from typing import Any
 
 from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.artifacts.manifest import Manifest, read_manifest
-from openautoglm.config.params import Params, RegisterParams
+from openautoglm.config.params import RegisterParams
 from openautoglm.config.project import Project
-from openautoglm.config.yaml import load
 from openautoglm.errors import ArtifactError
 from openautoglm.inference.package import NumericInput, Package, read_choice, read_package
 from openautoglm.observability.progress import say
@@ -40,7 +39,7 @@ def register(
     if in_experiment():
         passed, reason = False, SKIPPED
     if passed:
-        candidate = _candidate(compressed, evaluation, model, measured, params, runtime)
+        candidate = _candidate(compressed, evaluation, model, measured, params)
         store = open_store(Project(runtime.project))
         register_model(store, candidate, params.register_, runtime.work)
     else:
@@ -78,7 +77,6 @@ def _candidate(
     model: Manifest,
     measured: Manifest,
     params: RegisterParams,
-    runtime: Runtime,
 ) -> Candidate:
     package, choice = read_package(compressed), read_choice(compressed)
     with (evaluation / PAYLOAD / "per_class.csv").open(encoding="utf-8", newline="") as stream:
@@ -93,23 +91,19 @@ def _candidate(
         metrics=_json(evaluation, "metrics.json"),
         verdict=read_verdict(evaluation),
         classes=classes,
-        params=_parameters(runtime, model.params, measured.params),
+        params=_parameters(measured.history),
         lineage=model.lineage,
         code=model.code,
         example=_example(package, choice.family),
     )
 
 
-def _parameters(runtime: Runtime, *known: dict[str, Any]) -> dict[str, Any]:
-    """The chain's parameters: what the manifests say, and the project's file for the rest."""
-    file = Project(runtime.project).params_file
+def _parameters(history: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The chain's parameters as `params.yaml` has them, put together from each step's view."""
     found: dict[str, Any] = {}
-    if file.is_file():
-        found = load(file, Params).model_dump(mode="json", by_alias=True)
-    for params in known:
-        for section, values in params.items():
+    for view in history.values():
+        for section, values in view.items():
             found[section] = found.get(section, {}) | values
-    found.pop("register", None)  # tells how it is compared, not how it was made
     return found
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from openautoglm.artifacts.folder import PAYLOAD, published
 from openautoglm.config.params import TrainParams
@@ -19,6 +16,7 @@ from openautoglm.observability.progress import say
 from openautoglm.statistics.classification import scores
 from openautoglm.steps.body import pure
 from openautoglm.steps.runtime import Runtime
+from openautoglm.training.devices import threads
 from openautoglm.training.families import fit
 from openautoglm.training.job import Job, Rows
 from openautoglm.training.pretrained import base_digest
@@ -48,7 +46,7 @@ def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -
     base = params.model.base
     local = base_digest(base, runtime.project) if base else None
     found = {}
-    with _threads(params.train.threads), runtime.tracker.run("train", key=runtime.work.name) as run:
+    with threads(params.train.threads), runtime.tracker.run("train", key=runtime.work.name) as run:
         run.params(params.model_dump(mode="json"))
         for family in params.model.families:
             # Another content of the same base folder is another fit.
@@ -91,13 +89,3 @@ def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -
     }
     text = json.dumps(told, indent=2, ensure_ascii=False)
     (out / PAYLOAD / "trained.json").write_text(text + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from openautoglm.observability.progress import say
 from openautoglm.statistics.classification import Labels, scores
 
-PENALTIES = (1.0, 4.0, 16.0)
+PENALTIES = (4.0, 16.0, 64.0)
 Inputs = Sequence[str] | NDArray[np.float64]
 
 

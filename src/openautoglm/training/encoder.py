@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,7 +40,8 @@ class EncoderLayer(nn.Module):
         """From and to `[rows, length, dim]`; `mask` is bool `[rows, 1, 1, length]`."""
         hidden = hidden + self._drop(self._attend(self.attention_norm(hidden), mask))
         inner = self._drop(functional.gelu(self.forward_in(self.forward_norm(hidden))))
-        return hidden + self._drop(self.forward_out(inner))
+        result: Tensor = hidden + self._drop(self.forward_out(inner))
+        return result
 
     def _attend(self, hidden: Tensor, mask: Tensor) -> Tensor:
         rows, length, dim = hidden.shape
@@ -47,7 +50,8 @@ class EncoderLayer(nn.Module):
         mixed = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
         )
-        return self.output(mixed.transpose(1, 2).reshape(rows, length, dim))
+        result: Tensor = self.output(mixed.transpose(1, 2).reshape(rows, length, dim))
+        return result
 
     def _drop(self, hidden: Tensor) -> Tensor:
         return functional.dropout(hidden, self.dropout, self.training)
@@ -106,8 +110,12 @@ class NgramTransformer(nn.Module):
 
     def tables(self) -> list[nn.Parameter]:
         """The hashed tables: the parameters that `sparse` is about."""
-        modules = [self.ngrams, None if self.linear is None else self.linear.table]
-        return [module.weight for module in modules if module is not None]
+        found: list[nn.Parameter] = []
+        if self.ngrams is not None:
+            found.append(cast(nn.Parameter, self.ngrams.weight))
+        if self.linear is not None:
+            found.append(cast(nn.Parameter, self.linear.table.weight))
+        return found
 
     def forward(self, ids: Tensor) -> Tensor:
         """Logits of each head, `float32[rows, heads, classes]`, from ids `int64[rows, length]`."""

@@ -39,6 +39,7 @@ class TextGlm(nn.Module):
         self.linear = NgramLinear(orders, buckets, classes)
 
     def forward(self, ids: Tensor) -> Tensor:
+        """Probabilities of each row."""
         grams = {order: ngram_ids(ids, order, self.buckets) for order in self.linear.orders}
         return torch.softmax(self.linear(grams), dim=-1)
 
@@ -71,6 +72,7 @@ class NumericGlm(nn.Module):
         return torch.cat([wide, products], dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Probabilities of each row."""
         logits = self.expand(features) @ self.weight + self.bias
         return torch.softmax(logits, dim=-1).to(torch.float32)
 
@@ -110,9 +112,11 @@ def _fit_text(job: Job, out: Path) -> NDArray[np.float32]:
     ids = encoder.matrix(encoder.ids(list(job.train.inputs)))
     idf = inverse_document_frequency(ids, settings.orders, settings.buckets)
     matrix = tfidf_matrix(ids, settings.orders, idf)
-    used = len(np.unique(matrix.indices))
-    say(f"glm: {len(ids)} rows, n-grams in {used} of {settings.buckets} buckets")
-    weight, bias = _regress(job, matrix)
+    # The solver's time goes into vectors of one number a column; an unused column has weight 0.
+    used = np.unique(matrix.indices)
+    say(f"glm: {len(ids)} rows, n-grams in {len(used)} of {settings.buckets} buckets")
+    weight = np.zeros((settings.buckets, job.classes))
+    weight[used], bias = _regress(job, matrix[:, used])
     module = TextGlm(settings.orders, settings.buckets, job.classes)
     with torch.no_grad():
         module.linear.table.weight.copy_(torch.from_numpy(weight))
@@ -157,7 +161,7 @@ def _fit_numeric(job: Job, out: Path) -> NDArray[np.float32]:
 def _regress(job: Job, matrix: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights `[width, k]` and bias `[k]`; a class that train does not hold is never predicted."""
     settings = job.settings.glm
-    model = LogisticRegression(C=settings.penalty, max_iter=settings.max_iter, tol=1e-3)
+    model = LogisticRegression(C=settings.penalty, max_iter=settings.max_iter)
     with warnings.catch_warnings(), threadpool_limits(job.settings.threads):
         warnings.simplefilter("ignore", ConvergenceWarning)  # told below, with the key to change
         model.fit(matrix, job.train.y)

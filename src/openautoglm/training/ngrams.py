@@ -62,4 +62,5 @@ class NgramLinear(nn.Module):
         weight = self.idf[ids]
         total = (self.table(ids) * weight.unsqueeze(-1)).sum(1)
         norm = weight.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()
-        return self.scale * total / norm + self.bias
+        logits: Tensor = self.scale * total / norm + self.bias
+        return logits

@@ -44,7 +44,7 @@ class DenseAndSparse(torch.optim.Optimizer):
         """Step both; learning rates are those of `param_groups`."""
         loss = None if closure is None else closure()
         self._dense.step()
-        self._sparse.step()
+        self._sparse.step()  # type: ignore[no-untyped-call]
         return loss
 
     def state_dict(self) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class PretrainedHeads(nn.Module):
         self.pad_id = pad_id
 
     def forward(self, ids: Tensor) -> Tensor:
+        """Logits `[rows, 1, classes]` from ids `int64[rows, length]`."""
         mask = (ids != self.pad_id).to(torch.int64)
         logits: Tensor = self.model(input_ids=ids, attention_mask=mask).logits
         return logits.unsqueeze(1)

@@ -35,6 +35,7 @@ class Classifier(nn.Module):
         self.heads = heads
 
     def forward(self, ids: Tensor) -> Tensor:
+        """Probabilities from ids `int64[rows, length]`."""
         return probabilities(self.heads(ids))
 
 

@@ -21,7 +21,7 @@ def inverse_document_frequency(
     Args:
         ids: Character ids `int64[rows, length]`, padded with 0.
         orders: Orders of the n-grams; each counts in the same buckets.
-        buckets: Number of buckets; bucket 0 ("none here") weighs 0.
+        buckets: Number of buckets; bucket 0 ("none here") and those that no row holds weigh 0.
 
     Returns:
         `float32[buckets]`.
@@ -33,6 +33,9 @@ def inverse_document_frequency(
         first[:, 1:] = grams[:, 1:] != grams[:, :-1]
         counts += np.bincount(grams[first], minlength=buckets)
     idf = np.log((1 + len(ids)) / (1 + counts)) + 1
+    # An n-gram that train never showed says nothing; counted in the norm, it would shrink the
+    # logits towards the bias and so the prediction towards the largest class.
+    idf[counts == 0] = 0
     idf[0] = 0
     return idf.astype(np.float32)
 

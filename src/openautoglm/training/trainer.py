@@ -92,9 +92,7 @@ class _ClassifierTrainer(Trainer):  # type: ignore[misc]
 
     def _clip_grad_norm(self, model: nn.Module) -> Tensor:
         # torch has no norm of a sparse gradient; a table's steps are bounded by its optimizer.
-        norm: Tensor = self.accelerator.clip_grad_norm_(
-            self._dense(model), self.args.max_grad_norm
-        )
+        norm: Tensor = self.accelerator.clip_grad_norm_(self._dense(model), self.args.max_grad_norm)
         return norm
 
     def _dense(self, model: nn.Module) -> list[nn.Parameter]:
