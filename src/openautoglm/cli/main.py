@@ -83,13 +83,15 @@ def doctor(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="As docs/params.md: one table a section.")
+    ] = False,
+) -> None:
     """Print the JSON Schema of params.yaml."""
-    import json
+    from openautoglm.cli.schema import json_schema, markdown
 
-    from openautoglm.config.params import Params
-
-    typer.echo(json.dumps(Params.model_json_schema(), indent=2, ensure_ascii=False))
+    typer.echo(markdown() if as_markdown else json_schema(), nl=False)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import warnings
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def export(module: torch.nn.Module, example: torch.Tensor, out: Path) -> None:
     if example.dtype == torch.int64:
         free[1] = torch.export.Dim.DYNAMIC
     # The exporter talks to standard output and warns about its own insides.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -27,7 +27,7 @@ def _check_columns(columns: tuple[str, ...] | None, path: str) -> None:
 class PackageSource(Settings):
     """A data file inside an installed Python package."""
 
-    kind: Literal["package"]
+    kind: Literal["package"] = Field(description="the kind of source")
     package: str = Field(description="distribution name, as pip knows it")
     file: str = Field(description="path inside the distribution")
     key: str | None = Field(None, description="column for the keys, when a JSON file is a mapping")
@@ -42,7 +42,7 @@ class PackageSource(Settings):
 class FileSource(Settings):
     """A local CSV, TSV (`.tsv`, `.txt`), JSONL, JSON or Parquet file, by its suffix."""
 
-    kind: Literal["file"]
+    kind: Literal["file"] = Field(description="the kind of source")
     path: str = Field(description="absolute, or relative to the project root")
     columns: Columns = None
 
@@ -55,19 +55,19 @@ class FileSource(Settings):
 class HuggingFaceSource(Settings):
     """A Hugging Face `datasets` name or folder (extra `hub`)."""
 
-    kind: Literal["huggingface"]
+    kind: Literal["huggingface"] = Field(description="the kind of source")
     path: str = Field(description="data set name, or a local folder")
-    config: str | None = None
-    split: str = "train"
+    config: str | None = Field(None, description="configuration of the data set")
+    split: str = Field("train", description="the split whose rows are taken")
     revision: str | None = Field(None, description="commit or tag; pin it for names on the hub")
 
 
 class DvcSource(Settings):
     """A file in a DVC repository at a revision."""
 
-    kind: Literal["dvc"]
+    kind: Literal["dvc"] = Field(description="the kind of source")
     repo: str = Field(description="URL or folder of the repository")
-    path: str
+    path: str = Field(description="path of the file in the repository")
     rev: str | None = Field(None, description="commit, tag or branch")
     columns: Columns = None
 
@@ -85,11 +85,13 @@ Source = Annotated[
 class Splits(Settings):
     """Shares of the five splits; they sum to 1."""
 
-    train: Share = 0.76
-    valid: Share = 0.06
-    test: Share = 0.08
-    replay: Share = 0.05
-    reference: Share = 0.05
+    train: Share = Field(0.76, description="rows to learn from; above 0")
+    valid: Share = Field(0.06, description="early stopping and choices between models; above 0")
+    test: Share = Field(
+        0.08, description="for evaluate, once; joins train when `data.test` names a file"
+    )
+    replay: Share = Field(0.05, description="traffic of a canary")
+    reference: Share = Field(0.05, description="what drift is measured against")
 
     @model_validator(mode="after")
     def _sum(self) -> Self:
@@ -113,7 +115,7 @@ class PrepareData(Settings):
 
     text: str | None = Field("text", description="the text column; null with `features`")
     features: tuple[str, ...] | None = Field(None, description="numeric columns instead of a text")
-    label: str = "label"
+    label: str = Field("label", description="the label column")
     label_pattern: str | None = Field(
         None, description="regular expression; its first match in the label column is the label"
     )
@@ -146,5 +148,5 @@ class PrepareData(Settings):
         return self
 
 
-class DataParams(FetchData, PrepareData):
+class DataParams(PrepareData, FetchData):
     """Data: where from, which columns, which splits."""

@@ -20,13 +20,16 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 class ModelIdentity(Settings):
     """What the registry calls the model."""
 
-    name: Name
+    name: Name = Field(description="what the registry calls the model")
 
 
 class ModelFamilies(Settings):
     """What kinds of model compete."""
 
-    families: tuple[Literal["transformer", "glm"], ...] = ("transformer", "glm")
+    families: tuple[Literal["transformer", "glm"], ...] = Field(
+        ("transformer", "glm"),
+        description="what is trained; the better is the candidate, the other the fallback",
+    )
     base: str | None = Field(
         None, description="local folder or hub id to fine-tune; null trains from scratch"
     )
@@ -41,34 +44,34 @@ class ModelFamilies(Settings):
         return self
 
 
-class ModelParams(ModelIdentity, ModelFamilies):
+class ModelParams(ModelFamilies, ModelIdentity):
     """The model's name and families."""
 
 
 class CompressSettings(Settings):
     """Which variants are built, and how closely they must agree with the framework."""
 
-    recipes: tuple[Literal["fp32"], ...] = ("fp32",)
+    recipes: tuple[Literal["fp32"], ...] = Field(("fp32",), description="variants to build")
     max_difference: float = Field(
         1e-4, gt=0, description="largest probability difference to the framework, on valid"
     )
-    threads: int = Field(2, ge=1)
+    threads: int = Field(2, ge=1, description="CPU threads of the comparison with the framework")
 
 
 class Gate(Settings):
     """No worse than the baseline: the paired interval's lower end lies above -margin."""
 
-    metric: Literal["macro_f1", "accuracy"] = "macro_f1"
-    margin: Share = 0.02
+    metric: Literal["macro_f1", "accuracy"] = Field("macro_f1", description="what is compared")
+    margin: Share = Field(0.02, description="how far below the baseline that lower end may lie")
 
 
 class EvaluateSettings(Settings):
     """How the candidate is measured on test."""
 
     resamples: int = Field(1000, ge=100, description="bootstrap resamples")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    seed: int = Field(1, ge=0)
-    threads: int = Field(2, ge=1)
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
+    seed: int = Field(1, ge=0, description="seed of the resamples")
+    threads: int = Field(2, ge=1, description="CPU threads that predict")
     gate: Gate = Gate()
 
 
@@ -76,8 +79,8 @@ class RegisterSettings(Settings):
     """How a candidate is compared with the champion."""
 
     resamples: int = Field(1000, ge=100, description="bootstrap resamples")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    seed: int = Field(1, ge=0)
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
+    seed: int = Field(1, ge=0, description="seed of the resamples")
 
 
 class FetchParams(Settings):

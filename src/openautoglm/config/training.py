@@ -26,8 +26,8 @@ class TransformerSettings(Settings):
     """The transformer that is trained from scratch; without meaning when `model.base` is set."""
 
     dim: int = Field(128, ge=8, description="width of the encoder")
-    layers: int = Field(2, ge=0)
-    heads: int = Field(4, ge=1)
+    layers: int = Field(2, ge=0, description="encoder layers")
+    heads: int = Field(4, ge=1, description="attention heads of a layer; divides `dim`")
     hidden: int = Field(256, ge=8, description="width of the feed-forward layers")
     dropout: Share = Field(0.1, description="inside the encoder and before the classifier")
     input_dropout: Share = Field(0.3, description="on the summed embeddings")
@@ -51,17 +51,17 @@ class TransformerSettings(Settings):
 class TrainSettings(Settings):
     """Training; the flat keys are the transformer's, from scratch or fine-tuned."""
 
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, description="seed of weights, dropout and the order of rows")
     threads: int = Field(2, ge=1, description="CPU threads: part of the result, so a parameter")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="fp16 needs CUDA")
     max_length: int = Field(128, ge=4, description="tokens of a text that count; the rest is cut")
     lr: float = Field(1e-3, gt=0, description="peak learning rate; 2e-5 to 5e-5 for a base")
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(0.01, ge=0, description="decay of weight matrices")
     warmup: Share = Field(0.06, description="share of steps in which the rate rises")
-    epochs: int = Field(5, ge=1)
+    epochs: int = Field(5, ge=1, description="passes over train at most")
     patience: int = Field(2, ge=1, description="epochs without a better macro F1 on valid to stop")
     batch_size: int = Field(64, ge=1, description="rows a step, over all devices")
-    label_smoothing: Share = 0.1
+    label_smoothing: Share = Field(0.1, description="share of a target spread over all classes")
     class_weights: Literal["none", "sqrt", "balanced"] = Field(
         "none", description="weight of a class in the loss: 1, 1/sqrt(share), 1/share"
     )

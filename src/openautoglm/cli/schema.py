@@ -1,0 +1,107 @@
+"""`openautoglm schema`: the keys of `params.yaml`, for machines and for `docs/params.md`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from openautoglm.config.params import Params
+
+Node = dict[str, Any]
+_HEAD = """\
+# params.yaml
+
+How a model is made, key by key. Written by `openautoglm schema --markdown > docs/params.md`; a
+test holds it against the code. `openautoglm schema` prints the same as JSON Schema. Unknown keys
+are refused, and so is a key that could not matter beside the others.
+"""
+_COLUMNS = ("key", "takes", "default", "meaning")
+_TYPES = {
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "integer",
+    "number": "number",
+}
+_BOUNDS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+    "minItems": "{} or more",
+    "minProperties": "{} or more",
+    "pattern": "`{}`",
+}
+
+
+def json_schema() -> str:
+    """JSON Schema of `params.yaml`."""
+    return json.dumps(Params.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def markdown() -> str:
+    """`docs/params.md`: one table a section, with the keys' full names."""
+    schema = Params.model_json_schema()
+    models = schema["$defs"]
+    sections = (
+        part
+        for name, node in schema["properties"].items()
+        for part in _section(name, models[_model(node)], models, level=2)
+    )
+    return "\n".join((_HEAD, *sections))
+
+
+def _section(key: str, model: Node, models: Node, level: int, title: str = "") -> Iterator[str]:
+    """Heading, meaning and table of one model, then the models inside it."""
+    properties: Node = model["properties"]
+    yield f"{'#' * level} {title or key}\n\n{model['description']}\n"
+    plain = {name: node for name, node in properties.items() if not _inner(node)}
+    rows = [_row(f"{key}.{name}", node, model.get("required", ())) for name, node in plain.items()]
+    yield "\n".join((_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *rows)) + "\n"
+    for name, node in properties.items():
+        for kind, inner in _inner(node).items():
+            path = f"{key}.{name}"
+            title = f"{path}, kind: {kind}" if kind else path
+            yield from _section(path, models[inner], models, level + 1, title)
+
+
+def _inner(node: Node) -> dict[str, str]:
+    """The models a key holds, by their `kind`; by "" where there is one without a kind."""
+    if "discriminator" in node:
+        mapping: dict[str, str] = node["discriminator"]["mapping"]
+        return {kind: target.rpartition("/")[2] for kind, target in mapping.items()}
+    return {"": _model(node)} if "$ref" in node else {}
+
+
+def _model(node: Node) -> str:
+    name: str = node["$ref"].rpartition("/")[2]
+    return name
+
+
+def _row(key: str, node: Node, required: list[str]) -> str:
+    is_required = key.rpartition(".")[2] in required
+    default = "*required*" if is_required else f"`{_plain(node['default'])}`"
+    return _line((f"`{key}`", _takes(node), default, node["description"]))
+
+
+def _takes(node: Node) -> str:
+    if "anyOf" in node:
+        return " or ".join(_takes(part) for part in node["anyOf"])
+    if values := node.get("enum") or ([node["const"]] if "const" in node else []):
+        return ", ".join(f"`{value}`" for value in values)
+    bounds = ", ".join(text.format(node[name]) for name, text in _BOUNDS.items() if name in node)
+    suffix = f" ({bounds})" if bounds else ""
+    if node["type"] == "array":
+        return f"list{suffix} of {_takes(node['items'])}"
+    if node["type"] == "object":
+        return f"mapping{suffix} of text to {_takes(node['additionalProperties'])}"
+    return _TYPES[node["type"]] + suffix
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _line(cells: Any) -> str:
+    # A bar inside a cell, even inside backticks, would end it.
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -1,0 +1,63 @@
+"""What the documents say is what the code does, in both languages."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from openautoglm.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+READMES = ("README.md", "README.zh.md")
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def headings(readme):
+    return [len(line.split(" ")[0]) for line in readme.splitlines() if re.match("#+ ", line)]
+
+
+def links(readme):
+    """Targets in order; each README links to the other one."""
+    return [
+        "README" if target in READMES else target
+        for target in re.findall(r"\]\(([^)]+)\)", readme)
+    ]
+
+
+def commands(readme):
+    """Lines of code, without comments and what is written in words."""
+    fenced = re.findall(r"```\w*\n(.*?)```", readme, re.DOTALL)
+    indented = re.findall(r"(?:^    .*\n)+", readme, re.MULTILINE)
+    blocks = [block for block in fenced if "flowchart" not in block] + indented
+    return [[line.split("#")[0].strip() for line in block.splitlines()] for block in blocks]
+
+
+def test_params_md_is_what_the_models_say():
+    shown = CliRunner().invoke(app, ["schema", "--markdown"])
+    assert shown.exit_code == 0
+    assert text("docs/params.md") == shown.output, (
+        "mend it with: openautoglm schema --markdown > docs/params.md"
+    )
+
+
+def test_every_parameter_has_a_meaning():
+    rows = [line.split(" | ") for line in text("docs/params.md").splitlines() if "| `" in line]
+    assert len(rows) > 50
+    assert [row[0] for row in rows if not row[-1].strip("| ")] == []
+
+
+@pytest.mark.parametrize("part", [headings, commands, links])
+def test_both_languages_say_the_same(part):
+    english, chinese = (part(text(name)) for name in READMES)
+    assert english == chinese
+    assert english
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_what_a_readme_links_to_exists(readme):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text(readme)):
+        assert (ROOT / target).is_file(), target
