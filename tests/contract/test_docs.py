@@ -23,17 +23,18 @@ def headings(readme):
 def links(readme):
     """Targets in order; each README links to the other one."""
     return [
-        "README" if target in READMES else target
-        for target in re.findall(r"\]\(([^)]+)\)", readme)
+        "README" if target in READMES else target for target in re.findall(r"\]\(([^)]+)\)", readme)
     ]
 
 
 def commands(readme):
-    """Lines of code, without comments and what is written in words."""
-    fenced = re.findall(r"```\w*\n(.*?)```", readme, re.DOTALL)
-    indented = re.findall(r"(?:^    .*\n)+", readme, re.MULTILINE)
-    blocks = [block for block in fenced if "flowchart" not in block] + indented
-    return [[line.split("#")[0].strip() for line in block.splitlines()] for block in blocks]
+    """Lines of code, without comments; a diagram is in each language's own words."""
+    fence = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    fenced = [code for language, code in fence.findall(readme) if language != "mermaid"]
+    indented = re.findall(r"(?:^    .*\n)+", fence.sub("", readme), re.MULTILINE)
+    return [
+        [line.split("#")[0].strip() for line in code.splitlines()] for code in fenced + indented
+    ]
 
 
 def test_params_md_is_what_the_models_say():

@@ -22,6 +22,7 @@ _TYPES = {
     "boolean": "true or false",
     "integer": "integer",
     "number": "number",
+    "null": "null",
 }
 _BOUNDS = {
     "minimum": "at least {}",

@@ -30,6 +30,7 @@ from openautoglm.observability.progress import say
 from openautoglm.steps.body import pure
 from openautoglm.steps.runtime import Runtime
 from openautoglm.training.families import restore
+from openautoglm.training.job import VALID
 
 
 @pure
@@ -75,7 +76,7 @@ def _family(
         tokenizer = f"{name}/tokenizer.json"
         shutil.copyfile(source / input_.tokenizer, payload / tokenizer)
         input_ = input_.model_copy(update={"tokenizer": tokenizer})
-    expected = np.load(source / "valid.npy")
+    expected = np.load(source / VALID)
     variants = {}
     for recipe in settings.recipes:
         graph = payload / name / f"{recipe}.onnx"

@@ -18,10 +18,8 @@ from openautoglm.steps.body import pure
 from openautoglm.steps.runtime import Runtime
 from openautoglm.training.devices import threads
 from openautoglm.training.families import fit
-from openautoglm.training.job import Job, Rows
+from openautoglm.training.job import VALID, Job, Rows
 from openautoglm.training.pretrained import base_digest
-
-VALID = "valid.npy"
 
 
 @pure
@@ -69,7 +67,7 @@ def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -
                 )
                 job.work.mkdir(parents=True, exist_ok=True)
                 with published(done) as part:
-                    np.save(part / VALID, fit(family, job, part))
+                    fit(family, job, part)
                 shutil.rmtree(job.work)
             shutil.copytree(done, out / PAYLOAD / family)
             predicted = np.load(done / VALID).argmax(1)

@@ -15,6 +15,8 @@ from openautoglm.config.training import TrainSettings
 from openautoglm.inference.package import NumericInput, TextInput
 from openautoglm.statistics.classification import Labels
 
+VALID = "valid.npy"
+"""A family's probabilities on valid, `float32[n, k]`: what its graphs are held against."""
 Inputs = Sequence[str] | NDArray[np.float64]
 Curve = Callable[[dict[str, float], int], None]
 

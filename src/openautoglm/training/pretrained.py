@@ -20,6 +20,7 @@ from openautoglm.inference.package import TextInput
 from openautoglm.observability.progress import say
 from openautoglm.text.tokenise import TextEncoder
 from openautoglm.training.job import Job, Restored
+from openautoglm.training.launch import is_first
 from openautoglm.training.scratch import Classifier
 from openautoglm.training.trainer import fit_classifier
 
@@ -60,6 +61,8 @@ def fit(job: Job, out: Path) -> NDArray[np.float32]:
     weights = sum(parameter.numel() for parameter in model.parameters())
     say(f"transformer: {weights / 1e6:.1f} million weights of {job.model.base}")
     valid = fit_classifier("transformer", PretrainedHeads(model, pad_id), encoder, job)
+    if not is_first():
+        return valid
     # The configuration would otherwise tell where on this machine the base was.
     model.config._name_or_path = ""
     model.save_pretrained(out)

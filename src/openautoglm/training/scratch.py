@@ -19,7 +19,7 @@ from openautoglm.text.tokenise import TextEncoder
 from openautoglm.training.characters import character_tokenizer
 from openautoglm.training.encoder import NgramTransformer
 from openautoglm.training.job import Job, Restored
-from openautoglm.training.launch import processes
+from openautoglm.training.launch import is_first, processes
 from openautoglm.training.loss import probabilities
 from openautoglm.training.tfidf import inverse_document_frequency
 from openautoglm.training.trainer import fit_classifier
@@ -64,10 +64,12 @@ def fit(job: Job, out: Path) -> NDArray[np.float32]:
         module,
         encoder,
         job,
-        tables=module.tables() if processes() == 1 else (),
+        tables=module.tables(),
         table_lr=shape.ngram_lr,
         mutual=shape.mutual,
     )
+    if not is_first():
+        return valid
     told = {
         "vocabulary": tokenizer.get_vocab_size(),
         "classes": job.classes,

@@ -38,8 +38,9 @@ from openautoglm.observability.progress import say
 from openautoglm.statistics.classification import Labels, scores
 from openautoglm.text.tokenise import TextEncoder
 from openautoglm.training.job import Curve, Job, Rows
+from openautoglm.training.launch import is_first, processes
 from openautoglm.training.loss import class_weights, heads_loss, probabilities
-from openautoglm.training.optimizer import DenseAndSparse
+from openautoglm.training.optimizer import table_optimizer
 
 _WHOLE = "whole"
 _SECONDS_BETWEEN_LINES = 15
@@ -70,7 +71,7 @@ class _EncodedRows(torch.utils.data.Dataset[tuple[list[int], int]]):
 
 
 class _ClassifierTrainer(Trainer):  # type: ignore[misc]
-    """The Trainer, with the tables' own optimizer where gradients are sparse."""
+    """The Trainer, with an optimizer that treats hashed tables as what they are."""
 
     def __init__(self, *given: Any, tables: Sequence[nn.Parameter], table_lr: float, **more: Any):
         super().__init__(*given, **more)
@@ -81,12 +82,13 @@ class _ClassifierTrainer(Trainer):  # type: ignore[misc]
         if not self._tables:
             optimizer: torch.optim.Optimizer = super().create_optimizer(model)
             return optimizer
-        self.optimizer = DenseAndSparse(
+        self.optimizer = table_optimizer(
             self._dense(model or self.model),
             self._tables,
             lr=self.args.learning_rate,
             table_lr=self._table_lr,
             weight_decay=self.args.weight_decay,
+            sparse=processes() == 1,
         )
         return self.optimizer
 
@@ -186,7 +188,7 @@ def fit_classifier(
         module: From ids `int64[rows, length]` to logits `[rows, heads, classes]`.
         encoder: Texts to ids.
         job: Rows, settings, work folder.
-        tables: Parameters of the module that get sparse gradients.
+        tables: The module's hashed tables; their gradients are sparse in a single process.
         table_lr: Their peak learning rate.
         mutual: See `heads_loss`.
 
@@ -309,7 +311,7 @@ def _last_whole(work: Path) -> str | None:
     for folder in work.glob("checkpoint-*"):
         if (folder / _WHOLE).exists():
             whole.append(folder)
-        else:
+        elif is_first():
             shutil.rmtree(folder)
     if not whole:
         return None
