@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -38,11 +39,15 @@ def cost(command: tuple[str, ...], folder: Path) -> Cost:
     Raises:
         CalledProcessError: It failed.
     """
-    before, start = os.times(), time.perf_counter()
+    before, start = children_cpu(), time.perf_counter()
     subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
-    wall, after = time.perf_counter() - start, os.times()
-    cpu = sum(after[2:4]) - sum(before[2:4])
-    return Cost(wall, cpu)
+    return Cost(time.perf_counter() - start, children_cpu() - before)
+
+
+def children_cpu() -> float:
+    """CPU seconds of all processes we started and that have ended, their children included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def side_by_side(*commands: tuple[tuple[str, ...], Path], runs: int) -> list[Cost]:

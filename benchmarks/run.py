@@ -9,7 +9,6 @@ whatever they are: a figure beyond its bar is marked, and somebody has to look.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from document import ROOT, described, table, write_section
-from processes import Cost, Watch, environment, side_by_side
+from processes import Cost, Watch, children_cpu, environment, side_by_side
 
 RUNS = 5
 MINUTE, GB = 60.0, 10**9
@@ -100,7 +99,7 @@ def chain(project: Path) -> tuple[Cost, list[Step]]:
     """
     # The copy's own code, whatever happens to the checkout meanwhile.
     env = environment(PYTHONUNBUFFERED="1", PYTHONPATH=str(project / "src"))
-    before, start = os.times(), time.perf_counter()
+    before, start = children_cpu(), time.perf_counter()
     watch = Watch(("dvc", "repro"), project, env)
     begun: list[tuple[str, float]] = []
     peaks: list[int] = []
@@ -112,7 +111,7 @@ def chain(project: Path) -> tuple[Cost, list[Step]]:
             peaks.append(watch.peak())
         if found := _DONE.match(line):
             inside[found[1]] = float(found[2])
-    end, after = time.perf_counter(), os.times()
+    end = time.perf_counter()
     peaks.append(watch.peak())
     if watch.code:
         raise SystemExit(f"dvc repro ended with {watch.code}")
@@ -123,7 +122,7 @@ def chain(project: Path) -> tuple[Cost, list[Step]]:
         Step(name, ends[i] - starts[i], inside[name], max(peaks[i + 1], peaks[0] if not i else 0))
         for i, (name, _) in enumerate(begun)
     ]
-    return Cost(end - start, sum(after[2:4]) - sum(before[2:4])), steps
+    return Cost(end - start, children_cpu() - before), steps
 
 
 def chain_rows(total: Cost, steps: list[Step]) -> list[tuple[str, ...]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from openautoglm.config.params import ModelFamilies
 from openautoglm.config.training import TrainSettings
+from openautoglm.training.base import Base
 from openautoglm.training.job import Job, Rows
 from tests.support.project import TOPICS, rows
 
@@ -28,16 +28,15 @@ def text_rows(count: int, seed: int = 0) -> Rows:
     return Rows([text for text, _ in data], y)
 
 
-def job(work: Path, model: ModelFamilies | None = None, **settings: object) -> Job:
+def job(work: Path, base: Base | None = None, **settings: object) -> Job:
     work.mkdir(parents=True, exist_ok=True)
     return Job(
         train=text_rows(300),
         valid=text_rows(80, seed=1),
         classes=len(TOPICS),
         features=None,
-        model=model or ModelFamilies(),
+        base=base,
         settings=TrainSettings.model_validate(SMALL | settings, strict=False),
-        project=work,
         work=work,
         device="cpu",
         curve=lambda metrics, step: None,

@@ -109,6 +109,8 @@ def test_binary_junk_is_refused(tmp_path):
         ("model: {families: [glm, glm]}", "each once"),
         ("model: {revision: v1}", "no meaning without `base`"),
         ("model: {name: Not A Name}", "found"),
+        ("data: {features: [a], text: null}", "the transformer takes texts"),
+        ("model: {base: b, families: [glm]}", "no meaning without the transformer family"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(write, change, said):
@@ -145,3 +147,23 @@ def test_no_project_says_where_it_looked(tmp_path):
     with pytest.raises(ConfigError, match=r"no params\.yaml beside a dvc\.yaml") as caught:
         find_project(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ("{transformer: {layers: 1}}", "params.yaml:3, key train.transformer"),
+        ("{glm: {crosses: true}}", "params.yaml:3, key train.glm.crosses"),
+        ("{transformer: {dim: 10, heads: 4}}", "does not divide"),
+        ("{glm: {orders: [5]}}", "params.yaml:3, key train.glm.orders.0"),
+    ],
+)
+def test_a_setting_that_could_not_matter_is_refused(write, train, said):
+    text = "data: {source: {kind: file, path: a.csv}}\nmodel: {name: news, base: b}\n"
+    assert said in message(write(f"{text}train: {train}\n"))
+
+
+def test_n_grams_mean_nothing_for_numbers(write):
+    text = "data: {source: {kind: file, path: a.csv}, features: [a], text: null}\n"
+    text += "model: {name: news, families: [glm]}\ntrain: {glm: {orders: [1]}}\n"
+    assert "train.glm.orders has no meaning" in message(write(text))

@@ -16,10 +16,10 @@ from openautoglm.observability.progress import say
 from openautoglm.statistics.classification import scores
 from openautoglm.steps.body import pure
 from openautoglm.steps.runtime import Runtime
+from openautoglm.training.base import locate
 from openautoglm.training.devices import threads
 from openautoglm.training.families import fit
 from openautoglm.training.job import VALID, Job, Rows
-from openautoglm.training.pretrained import base_digest
 
 
 @pure
@@ -41,14 +41,15 @@ def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -
         )
     split = {name: rows.split(name) for name in ("train", "valid")}
     train_rows, valid_rows = (Rows(split[name].inputs, split[name].y) for name in split)
-    base = params.model.base
-    local = base_digest(base, runtime.project) if base else None
+    base = None
+    if params.model.base is not None:
+        base = locate(params.model.base, params.model.revision, runtime.project)
     found = {}
     with threads(params.train.threads), runtime.tracker.run("train", key=runtime.work.name) as run:
         run.params(params.model_dump(mode="json"))
         for family in params.model.families:
-            # Another content of the same base folder is another fit.
-            work = runtime.work / f"{family}{local or ''}"
+            # Another content of a base of the same name is another fit.
+            work = runtime.work / (f"{family}-{base.digest}" if base else family)
             done = work / "done"
             if done.is_dir():
                 say(f"{family}: finished by a killed attempt")
@@ -58,9 +59,8 @@ def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -
                     valid=valid_rows,
                     classes=len(rows.labels),
                     features=rows.features,
-                    model=params.model,
+                    base=base,
                     settings=params.train,
-                    project=runtime.project,
                     work=work / "checkpoints",
                     device=runtime.device,
                     curve=run.metrics,
@@ -78,8 +78,8 @@ def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -
         say(f"{family}: macro F1 {found[family]['macro_f1']:.4f} on valid")
     told = {
         "labels": rows.labels,
-        "base": base,
-        "base_digest": local,
+        "base": params.model.base,
+        "base_digest": base.digest if base else None,
         "candidate": ranked[0],
         "fallback": ranked[1] if len(ranked) > 1 else None,
         "families": list(params.model.families),

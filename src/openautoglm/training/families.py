@@ -27,7 +27,7 @@ def fit(name: str, job: Job, out: Path) -> None:
     if processes() == 1 and (count := devices_of(job)) > 1:
         fit_in_processes(name, job, out, count)
         return
-    family = scratch if job.model.base is None else pretrained
+    family = scratch if job.base is None else pretrained
     proba = family.fit(job, out)
     if is_first():
         np.save(out / VALID, proba)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from openautoglm.config.params import ModelFamilies
 from openautoglm.config.training import TrainSettings
 from openautoglm.inference.package import NumericInput, TextInput
 from openautoglm.statistics.classification import Labels
+from openautoglm.training.base import Base
 
 VALID = "valid.npy"
 """A family's probabilities on valid, `float32[n, k]`: what its graphs are held against."""
@@ -38,9 +38,8 @@ class Job:
         valid: Rows for early stopping and for the choice between families.
         classes: Number of classes.
         features: Names of the numeric columns; None for texts.
-        model: Families and base.
+        base: What to fine-tune; None trains from scratch.
         settings: The `train` section.
-        project: A relative `model.base` is relative to this folder.
         work: Checkpoints of this fit; survives a kill.
         device: `auto`, `cpu` or `cuda`.
         curve: Called with metrics and the step they belong to.
@@ -50,9 +49,8 @@ class Job:
     valid: Rows
     classes: int
     features: tuple[str, ...] | None
-    model: ModelFamilies
+    base: Base | None
     settings: TrainSettings
-    project: Path
     work: Path
     device: str
     curve: Curve

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
-from openautoglm.artifacts.digest import folder_digest
 from openautoglm.errors import SourceError
 from openautoglm.inference.package import TextInput
 from openautoglm.observability.progress import say
 from openautoglm.text.tokenise import TextEncoder
+from openautoglm.training.base import Base
 from openautoglm.training.job import Job, Restored
 from openautoglm.training.launch import is_first
 from openautoglm.training.scratch import Classifier
@@ -52,14 +52,14 @@ def fit(job: Job, out: Path) -> NDArray[np.float32]:
     Raises:
         SourceError: The base cannot be read, or its tokenizer is not a fast one.
     """
-    place, revision = _place(job)
-    tokenizer, pad_id = _tokenizer(place, revision)
+    assert job.base is not None
+    tokenizer, pad_id = _tokenizer(job.base)
     torch.manual_seed(job.settings.seed)
-    model = _model(place, revision, job.classes)
+    model = _model(job.base, job.classes)
     longest = min(job.settings.max_length, _positions(model.config))
     encoder = TextEncoder(tokenizer, max_length=longest, pad_id=pad_id)
     weights = sum(parameter.numel() for parameter in model.parameters())
-    say(f"transformer: {weights / 1e6:.1f} million weights of {job.model.base}")
+    say(f"transformer: {weights / 1e6:.1f} million weights of {job.base.name}")
     valid = fit_classifier("transformer", PretrainedHeads(model, pad_id), encoder, job)
     if not is_first():
         return valid
@@ -83,42 +83,25 @@ def restore(folder: Path) -> Restored:
     return Restored(module, torch.full((2, 6), taken.pad_id + 1, dtype=torch.int64), taken)
 
 
-def base_digest(base: str, project: Path) -> str | None:
-    """Digest of a local base's folder; None for a hub id."""
-    folder = _folder(base, project)
-    return folder_digest(folder) if folder.is_dir() else None
-
-
-def _folder(base: str, project: Path) -> Path:
-    return project / Path(base).expanduser()
-
-
-def _place(job: Job) -> tuple[str, str | None]:
-    assert job.model.base is not None
-    folder = _folder(job.model.base, job.project)
-    return (str(folder), None) if folder.is_dir() else (job.model.base, job.model.revision)
-
-
-def _tokenizer(place: str, revision: str | None) -> tuple[Tokenizer, int]:
-    loaded = _load(AutoTokenizer.from_pretrained, place, revision)
+def _tokenizer(base: Base) -> tuple[Tokenizer, int]:
+    loaded = _load(AutoTokenizer.from_pretrained, base)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None or loaded.pad_token_id is None:
         raise SourceError(
             "the base's tokenizer cannot be used in a replica",
-            where=place,
+            where=base.place,
             allowed="a fast tokenizer (tokenizer.json) with a padding token",
         )
     # A copy: the loaded one carries this process's padding and truncation.
     return Tokenizer.from_str(backend.to_str()), int(loaded.pad_token_id)
 
 
-def _model(place: str, revision: str | None, classes: int) -> Any:
+def _model(base: Base, classes: int) -> Any:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     return _load(
         AutoModelForSequenceClassification.from_pretrained,
-        place,
-        revision,
+        base,
         num_labels=classes,
         attn_implementation="eager",
         ignore_mismatched_sizes=True,
@@ -126,18 +109,17 @@ def _model(place: str, revision: str | None, classes: int) -> Any:
     )
 
 
-def _positions(config: AutoConfig) -> int:
+def _positions(config: Any) -> int:
     return int(getattr(config, "max_position_embeddings", None) or 2**31)
 
 
-def _load(function: Any, place: str, revision: str | None, **given: Any) -> Any:
+def _load(function: Any, base: Base, **given: Any) -> Any:
     try:
-        return function(place, revision=revision, **given)
-    except (OSError, ValueError, json.JSONDecodeError) as error:
+        return function(base.place, revision=base.commit, **given)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         raise SourceError(
             f"the base model cannot be loaded: {first}",
-            where=f"params.yaml, key model.base: {place}" + (f" at {revision}" if revision else ""),
+            where=f"params.yaml, key model.base: {base.place}",
             allowed="a folder with config.json, weights and tokenizer, or a name on the hub",
-            hint="check the name; a name on the hub needs the network (or its cache)",
         ) from error
