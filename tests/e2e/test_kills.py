@@ -32,6 +32,7 @@ def seconds(project, step):
 def check_after_a_kill(project, step, share):
     kill_during(project, step, share * seconds(project, step))
     project.run("dvc", "repro", "--no-run-cache")
+    project.run("openautoglm", "verify")
     assert project.digests() == project.undisturbed
     assert project.receipt()["registered"] is True
     with sqlite3.connect(project.root / "mlflow.db") as database:

@@ -8,7 +8,7 @@ import pytest
 
 from openautoglm.artifacts.code import code_digest, imported_modules
 from openautoglm.artifacts.digest import folder_digest, value_digest
-from openautoglm.artifacts.folder import published, write_text
+from openautoglm.artifacts.folder import published, remove_stale, write_text
 from openautoglm.artifacts.lock import exclusive
 from openautoglm.artifacts.manifest import Manifest, read_manifest, write_manifest
 from openautoglm.errors import ArtifactError, BusyError
@@ -64,10 +64,20 @@ def test_an_interrupted_folder_leaves_the_old_one(tmp_path):
 
 
 def test_what_a_killed_attempt_left_is_removed_by_the_next(tmp_path):
-    fill(tmp_path / ".out.part-1", {"a": "half"})
+    fill(tmp_path / ".out.part-999999999", {"a": "half"})
     with published(tmp_path / "out") as part:
         (part / "a").write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_a_live_process_writes_is_left_alone(tmp_path):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        fill(tmp_path / f".out.part-{other.pid}", {"a": "half"})
+        remove_stale(tmp_path / "out")
+        assert len(list(tmp_path.iterdir())) == 1
+        other.kill()
+    remove_stale(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_is_replaced_whole(tmp_path):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 PAYLOAD = "payload"
 
 
@@ -27,6 +29,14 @@ def sync_tree(folder: Path) -> None:
     sync(folder)
 
 
+def remove_stale(out: Path) -> None:
+    """Remove what killed processes left beside `out`; what a live one writes is left alone."""
+    for part in out.parent.glob(f".{out.name}.part-*"):
+        owner = part.name.rpartition(".part-")[2].removesuffix("-old")
+        if not (owner.isdigit() and int(owner) != os.getpid() and psutil.pid_exists(int(owner))):
+            shutil.rmtree(part, ignore_errors=True)
+
+
 @contextmanager
 def published(out: Path) -> Iterator[Path]:
     """Yield an empty folder beside `out` that becomes `out` when the block ends well.
@@ -36,8 +46,7 @@ def published(out: Path) -> Iterator[Path]:
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    for stale in out.parent.glob(f".{out.name}.part-*"):
-        shutil.rmtree(stale, ignore_errors=True)
+    remove_stale(out)
     part = out.parent / f".{out.name}.part-{os.getpid()}"
     part.mkdir()
     try:

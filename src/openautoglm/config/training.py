@@ -34,10 +34,10 @@ class TransformerSettings(Settings):
     ngram_orders: tuple[Order, ...] = Field(
         (2, 3), description="n-grams embedded beside characters"
     )
-    ngram_dropout: Share = Field(0.3, description="share of n-grams hidden from the encoder")
+    ngram_dropout: Share = Field(0.5, description="share of n-grams hidden from the encoder")
     ngram_lr: float = Field(3e-3, gt=0, description="peak learning rate of the n-gram tables")
     linear_orders: tuple[Order, ...] = Field((1, 2, 3), description="n-grams of the linear head")
-    buckets: Buckets = Field(2**16, description="rows of the hashed n-gram tables")
+    buckets: Buckets = Field(2**17, description="rows of the hashed n-gram tables")
     mutual: float = Field(0.5, ge=0, description="weight of the heads' agreement in the loss")
     min_count: int = Field(1, ge=1, description="rarer characters of train count as unknown")
 

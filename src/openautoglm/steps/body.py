@@ -20,6 +20,7 @@ from typing import Any
 from openautoglm.artifacts.code import code_digest
 from openautoglm.artifacts.digest import folder_digest, value_digest
 from openautoglm.artifacts.folder import PAYLOAD, published
+from openautoglm.artifacts.lock import exclusive
 from openautoglm.artifacts.manifest import Manifest, read_manifest, write_manifest
 from openautoglm.config.model import Settings
 from openautoglm.observability.progress import say, working_on
@@ -37,6 +38,7 @@ def pure(function: Callable[..., None]) -> Callable[..., None]:
 
     Raises:
         ArtifactError: An input folder is missing or is not what its manifest says.
+        BusyError: The same step is at work in this project.
     """
     name = function.__name__
 
@@ -52,7 +54,8 @@ def pure(function: Callable[..., None]) -> Callable[..., None]:
         attempt = value_digest({"inputs": digests, "params": values, "code": code})
         work = runtime.work / name / attempt
         work.mkdir(parents=True, exist_ok=True)
-        with published(out) as part:
+        # Two attempts at once would write the same checkpoints.
+        with exclusive(runtime.work / f"{name}.lock"), published(out) as part:
             (part / PAYLOAD).mkdir()
             function(**inputs, params=params, runtime=runtime.inside(work), out=part)
             digest = folder_digest(part / PAYLOAD)
@@ -72,7 +75,8 @@ def pure(function: Callable[..., None]) -> Callable[..., None]:
                     seconds=round(time.perf_counter() - start, 3),
                 ),
             )
-        shutil.rmtree(work, ignore_errors=True)
+        # With it goes what attempts with other inputs, parameters or code have left.
+        shutil.rmtree(runtime.work / name, ignore_errors=True)
         say(f"done in {time.perf_counter() - start:.1f} s: {digest[:19]}")
 
     return step
