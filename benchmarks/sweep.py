@@ -2,6 +2,7 @@
 
 Runs the tests marked `sweep`. A test that checks many cases by itself tells their number with
 `record_property("cases", n)`; any other counts as one. A failure is written down and exits 1.
+Arguments go to pytest (`-k`, a file); such a part of the sweep is printed and not written.
 """
 
 from __future__ import annotations
@@ -31,17 +32,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
         command = (*_PYTEST, "-o", "junit_family=xunit1", f"--junitxml={report}", *sys.argv[1:])
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
-        if code not in _DONE:
-            print(f"pytest ended with {code}: nothing was written", file=sys.stderr)
+        ended = subprocess.run(command, cwd=ROOT, check=False).returncode
+        if ended not in _DONE:
+            print(f"pytest ended with {ended}: nothing was written", file=sys.stderr)
             return 1
         found = laws(report)
-    here, code_now = machine()._asdict(), code_digest()
-    told = [{**law, "machine": here, "code_digest": code_now} for law in found]
-    write_text(RESULT, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     for law in found:
         print(f"{law['failures']} of {law['cases']} failed, {law['seconds']} s: {law['law']}")
-    print(f"written to {RESULT.relative_to(ROOT)}")
+    if not sys.argv[1:]:
+        here, code = machine()._asdict(), code_digest()
+        told = [{**law, "machine": here, "code_digest": code} for law in found]
+        write_text(RESULT, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        print(f"written to {RESULT.relative_to(ROOT)}")
     return int(any(law["failures"] for law in found))
 
 

@@ -157,7 +157,7 @@ def _tracking(project: Project) -> Check:
     try:
         return Check("MLflow", "ok", reachable(project))
     except InputError as error:
-        return Check("MLflow", "broken", error.what, error.hint or "set MLFLOW_TRACKING_URI")
+        return Check("MLflow", "broken", _told(error), error.hint or "set MLFLOW_TRACKING_URI")
 
 
 def _remote(project: Project) -> Check:
@@ -166,7 +166,11 @@ def _remote(project: Project) -> Check:
     try:
         found = default_remote(project.root)
     except InputError as error:
-        return Check("DVC remote", "broken", error.what, error.hint or "dvc remote modify")
+        return Check("DVC remote", "broken", _told(error), error.hint or "dvc remote modify")
     if found is None:
         return Check("DVC remote", "note", "no default remote", "dvc remote add -d NAME URL")
     return Check("DVC remote", "ok", found)
+
+
+def _told(error: InputError) -> str:
+    return f"{error.what}: {error.where}" if error.where else error.what

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from openautoglm.cli.checks import PROFILES, checks
@@ -40,7 +41,9 @@ def doctor(folder: Path | None, profile: str) -> int:
     broken = 0
     with console.status("looking"):
         for check in checks(project, PROFILES[profile]):
-            table.add_row(check.name, _MARKS[check.level], check.found, check.advice)
+            table.add_row(
+                check.name, _MARKS[check.level], escape(check.found), escape(check.advice)
+            )
             broken += check.level == "broken"
     console.print(table)
     return 1 if broken else 0

@@ -1,0 +1,65 @@
+"""What the benchmarks write: into their own section, and one entry a law."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = "by hand\n\n<!-- a: begin -->\nold\n<!-- a: end -->\n\nby hand too\n"
+REPORT = """\
+<testsuites><testsuite>
+  <testcase file="tests/a.py" name="test_kills[train-0]" time="1.26"/>
+  <testcase file="tests/a.py" name="test_kills[train-1]" time="2.0"><failure>no</failure></testcase>
+  <testcase file="tests/a.py" name="test_other" time="0"><skipped/></testcase>
+  <testcase file="tests/a.py" name="test_every_event" time="3.0">
+    <properties><property name="cases" value="40"/></properties>
+  </testcase>
+</testsuite></testsuites>
+"""
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Import a script the way it imports its neighbours."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module
+
+
+def test_a_section_is_replaced_and_the_rest_is_kept(script):
+    replaced = script("document").replaced
+    page = replaced(PAGE, "a", "new | figures")
+    assert page == PAGE.replace("old\n", "\nnew | figures\n\n")
+    assert replaced(page, "a", "new | figures") == page
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["", PAGE.replace("begin", "start"), PAGE + PAGE, PAGE.replace("<!-- a: end -->", "")],
+    ids=["empty", "no begin", "twice", "no end"],
+)
+def test_a_page_without_its_marks_is_refused(script, page):
+    with pytest.raises(ValueError, match="once each"):
+        script("document").replaced(page, "a", "new")
+
+
+@pytest.mark.parametrize("section", ["benchmarks/run.py", "benchmarks/quality.py"])
+def test_the_page_has_a_place_for_each_script(script, section):
+    document = script("document")
+    page = document.DOCUMENT.read_text(encoding="utf-8")
+    assert "new" in document.replaced(page, section, "new")
+
+
+def test_a_table_lines_up(script):
+    assert script("document").table(("what", "s"), [("help", "0.1"), ("chain", "240")]) == (
+        "| what  |   s |\n| ----- | --: |\n| help  | 0.1 |\n| chain | 240 |"
+    )
+
+
+def test_a_sweep_counts_the_cases_of_each_law(script, tmp_path):
+    report = tmp_path / "junit.xml"
+    report.write_text(REPORT, encoding="utf-8")
+    assert script("sweep").laws(report) == [
+        {"law": "tests/a.py::test_every_event", "cases": 40, "failures": 0, "seconds": 3.0},
+        {"law": "tests/a.py::test_kills", "cases": 2, "failures": 1, "seconds": 3.3},
+    ]
