@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -24,26 +22,21 @@ from transformers import (
     EvalPrediction,
     PrinterCallback,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 from transformers.utils import logging
 
-from openautoglm.artifacts.folder import sync, sync_tree
 from openautoglm.config.training import TrainSettings
 from openautoglm.errors import ConfigError
-from openautoglm.observability.progress import say
 from openautoglm.statistics.classification import Labels, scores
 from openautoglm.text.tokenise import TextEncoder
-from openautoglm.training.job import Curve, Job, Rows
-from openautoglm.training.launch import is_first, processes
+from openautoglm.training.checkpoints import MarkWhole, last_whole
+from openautoglm.training.job import Job, Rows
+from openautoglm.training.launch import processes
 from openautoglm.training.loss import class_weights, heads_loss, probabilities
 from openautoglm.training.optimizer import table_optimizer
+from openautoglm.training.progress import Progress
 
-_WHOLE = "whole"
-_SECONDS_BETWEEN_LINES = 15
 _MAX_NORM = 1.0
 
 
@@ -102,75 +95,6 @@ class _ClassifierTrainer(Trainer):  # type: ignore[misc]
         return [p for p in model.parameters() if p.requires_grad and id(p) not in mine]
 
 
-class _Watch(TrainerCallback):  # type: ignore[misc]
-    """Progress lines, curves, and the mark that a checkpoint is whole."""
-
-    def __init__(self, name: str, curve: Curve, epochs: int) -> None:
-        self._name = name
-        self._curve = curve
-        self._epochs = epochs
-        self._line = time.monotonic()
-        self._start = time.monotonic()
-        self._loss = float("nan")
-
-    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-        self._start = time.monotonic()
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        if not state.is_world_process_zero:
-            return
-        if time.monotonic() - self._line > _SECONDS_BETWEEN_LINES:
-            self._line = time.monotonic()
-            say(f"{self._name}: epoch {state.epoch:.1f} of {self._epochs}")
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float],
-        **_: Any,
-    ) -> None:
-        self._loss = logs.get("loss", self._loss)
-        wanted = {
-            "loss": "train_loss",
-            "learning_rate": "learning_rate",
-            "eval_loss": "valid_loss",
-            "eval_macro_f1": "valid_macro_f1",
-            "eval_accuracy": "valid_accuracy",
-        }
-        found = {f"{self._name}.{wanted[key]}": logs[key] for key in wanted if key in logs}
-        if found and state.is_world_process_zero:
-            self._curve(found, state.global_step)
-
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float],
-        **_: Any,
-    ) -> None:
-        if state.is_world_process_zero:
-            self._line = time.monotonic()
-            say(
-                f"{self._name}: epoch {round(state.epoch or 0)} of {self._epochs}, loss "
-                f"{self._loss:.3f}, macro F1 {metrics['eval_macro_f1']:.4f} on valid, "
-                f"{time.monotonic() - self._start:.0f} s"
-            )
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        if state.is_world_process_zero:
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            sync_tree(folder)
-            (folder / _WHOLE).touch()
-            sync(folder)
-
-
 def fit_classifier(
     name: str,
     module: nn.Module,
@@ -222,13 +146,14 @@ def fit_classifier(
         compute_loss_func=lambda outputs, y, **_: loss(outputs["heads"], y),
         callbacks=[
             EarlyStoppingCallback(settings.patience),
-            _Watch(name, job.curve, settings.epochs),
+            Progress(name, job.curve, settings.epochs),
+            MarkWhole(),
         ],
     )
     trainer.remove_callback(PrinterCallback)
     # The Trainer prints its own table of metrics.
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):  # noqa: PTH123
-        trainer.train(resume_from_checkpoint=_last_whole(job.work))
+        trainer.train(resume_from_checkpoint=last_whole(job.work))
     module.to("cpu").eval()
     return predict(module, encoder, job.valid.inputs)
 
@@ -303,18 +228,3 @@ def _scores(prediction: EvalPrediction) -> dict[str, float]:
     heads = torch.from_numpy(np.asarray(prediction.predictions))
     found = probabilities(heads).numpy().argmax(1)
     return scores(np.asarray(prediction.label_ids), found, heads.shape[-1])
-
-
-def _last_whole(work: Path) -> str | None:
-    """The newest checkpoint that was written to its end; the others are removed."""
-    whole = []
-    for folder in work.glob("checkpoint-*"):
-        if (folder / _WHOLE).exists():
-            whole.append(folder)
-        elif is_first():
-            shutil.rmtree(folder)
-    if not whole:
-        return None
-    last = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))
-    say(f"taking up a killed attempt after step {last.name.rpartition('-')[2]}")
-    return str(last)
