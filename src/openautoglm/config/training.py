@@ -35,7 +35,7 @@ class TransformerSettings(Settings):
         (2, 3), description="n-grams embedded beside characters"
     )
     ngram_dropout: Share = Field(0.5, description="share of n-grams hidden from the encoder")
-    ngram_lr: float = Field(3e-3, gt=0, description="peak learning rate of the n-gram tables")
+    ngram_lr: float = Field(2e-3, gt=0, description="peak learning rate of the n-gram tables")
     linear_orders: tuple[Order, ...] = Field((1, 2, 3), description="n-grams of the linear head")
     buckets: Buckets = Field(2**17, description="rows of the hashed n-gram tables")
     mutual: float = Field(0.5, ge=0, description="weight of the heads' agreement in the loss")
@@ -58,7 +58,7 @@ class TrainSettings(Settings):
     lr: float = Field(1e-3, gt=0, description="peak learning rate; 2e-5 to 5e-5 for a base")
     weight_decay: float = Field(0.01, ge=0, description="decay of weight matrices")
     warmup: Share = Field(0.06, description="share of steps in which the rate rises")
-    epochs: int = Field(5, ge=1, description="passes over train at most")
+    epochs: int = Field(6, ge=1, description="passes over train at most")
     patience: int = Field(2, ge=1, description="epochs without a better macro F1 on valid to stop")
     batch_size: int = Field(64, ge=1, description="rows a step, over all devices")
     label_smoothing: Share = Field(0.1, description="share of a target spread over all classes")
