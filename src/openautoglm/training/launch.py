@@ -50,7 +50,8 @@ def fit_in_processes(name: str, job: Job, out: Path, count: int) -> None:
     file.write_bytes(pickle.dumps(replace(job, curve=print)))
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-        *("--nproc-per-node", str(count), "-m", "openautoglm.training.worker"),
+        *("--log-dir", str(job.work), "--nproc-per-node", str(count)),
+        *("-m", "openautoglm.training.worker"),
         *(name, str(file), str(out)),
     ]
     environment = os.environ | {"OMP_NUM_THREADS": str(job.settings.threads)}
