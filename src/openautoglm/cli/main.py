@@ -104,6 +104,10 @@ def stages() -> None:
 
 def main() -> NoReturn:
     """Run a command; exit with 2 for bad input, 1 for a fault, 130 when interrupted."""
+    # GNU's OpenMP, below torch, spins its threads for milliseconds at every barrier. Beside
+    # another busy program that made an epoch of 15 s last 9 minutes; a short spin keeps both
+    # the 15 s and, in company, twice that. It reads this when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         app()
     except OpenAutoGLMError as error:
