@@ -16,7 +16,6 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Nothing is sent anywhere.
 export DVC_NO_ANALYTICS := 1
-export DVCLIVE_LOG_LEVEL := ERROR
 export HF_HUB_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 

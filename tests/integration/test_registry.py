@@ -276,9 +276,7 @@ def test_a_copied_project_leaves_the_original_alone(chain, tmp_path):
 
 def test_compare_writes_one_run(chain):
     chain.register()
-    text = (chain.root / "params.yaml").read_text()
-    (chain.root / "params.yaml").write_text(text.replace("0.001", "0.0003"))
-    chain.make(seed=1, right=0.95).register()
+    chain.make(seed=1, right=0.95, lr=0.0003).register()
     store = store_of(chain)
     found = compare_versions(store, "small", "champion", "challenger", SETTINGS)
     assert found.verdict.startswith(

@@ -40,9 +40,17 @@ class Chain:
         self.evaluation = root / "reports" / "evaluation"
         self.registration = root / "reports" / "registration"
 
-    def make(self, seed: int = 0, *, right: float = 0.8, verdict: str = "pass", rows: int = 200):
+    def make(
+        self,
+        seed: int = 0,
+        *,
+        right: float = 0.8,
+        verdict: str = "pass",
+        rows: int = 200,
+        lr: float = 0.001,
+    ):
         write_compressed(self.compressed, seed)
-        write_evaluation(self.evaluation, self.compressed, seed, right, verdict, rows)
+        write_evaluation(self.evaluation, self.compressed, seed, right, verdict, rows, lr)
         return self
 
     def register(self, name: str = "small") -> dict:
@@ -98,7 +106,13 @@ def write_compressed(folder: Path, seed: int, kind: str = "text") -> None:
 
 
 def write_evaluation(
-    folder: Path, compressed: Path, seed: int, right: float, verdict: str, rows: int
+    folder: Path,
+    compressed: Path,
+    seed: int,
+    right: float,
+    verdict: str,
+    rows: int,
+    lr: float = 0.001,
 ) -> None:
     """Predictions of which a share is right, and figures beside them."""
     payload = folder / "payload"
@@ -139,10 +153,18 @@ def write_evaluation(
         {"compressed": folder_digest(compressed / "payload"), "prepared": "sha256-p"},
         {"evaluate": {"seed": seed}},
         {},
+        {"train": {"train": {"lr": lr}}},
     )
 
 
-def manifest(folder: Path, step: str, inputs: dict, values: dict, lineage: dict) -> None:
+def manifest(
+    folder: Path,
+    step: str,
+    inputs: dict,
+    values: dict,
+    lineage: dict,
+    history: dict | None = None,
+) -> None:
     write_manifest(
         folder,
         Manifest(
@@ -152,7 +174,7 @@ def manifest(folder: Path, step: str, inputs: dict, values: dict, lineage: dict)
             params=values,
             code=f"sha256-code-{step}",
             lineage=lineage,
-            history={step: values},
+            history=(history or {}) | {step: values},
             environment={},
             seconds=0.1,
         ),
