@@ -64,8 +64,9 @@ def test_a_killed_register_converges(ready, tmp_path, share):
 
 
 @pytest.mark.sweep
-def test_a_kill_at_every_event_converges(ready, tmp_path):
+def test_a_kill_at_every_event_converges(ready, tmp_path, record_property):
     chain, events = ready
+    record_property("cases", events)
     for stop in range(1, events + 1):
         check_a_kill(chain, tmp_path / str(stop), stop)
 
