@@ -26,11 +26,15 @@ def kill_during(project: Small, step: str, delay: float) -> bool:
         start_new_session=True,
     )
     assert process.stdout is not None
+    said = []
     for line in process.stdout:
+        said.append(line)
         if line.startswith("> openautoglm step"):
             break
     else:
-        raise AssertionError(f"{step} did not start")
+        code = process.wait()
+        process.stdout.close()
+        raise AssertionError(f"{step} did not start, exit code {code}:\n{''.join(said)}")
     end = time.monotonic() + delay
     try:
         process.wait(timeout=max(0.0, end - time.monotonic()))
