@@ -53,30 +53,31 @@ def pure(function: Callable[..., None]) -> Callable[..., None]:
         digests = {key: manifest.digest for key, manifest in manifests.items()}
         attempt = value_digest({"inputs": digests, "params": values, "code": code})
         work = runtime.work / name / attempt
-        work.mkdir(parents=True, exist_ok=True)
         # Two attempts at once would write the same checkpoints.
-        with exclusive(runtime.work / f"{name}.lock"), published(out) as part:
-            (part / PAYLOAD).mkdir()
-            function(**inputs, params=params, runtime=runtime.inside(work), out=part)
-            digest = folder_digest(part / PAYLOAD)
-            lineage = {k: v for m in manifests.values() for k, v in m.lineage.items()}
-            history = {k: v for m in manifests.values() for k, v in m.history.items()}
-            write_manifest(
-                part,
-                Manifest(
-                    step=name,
-                    digest=digest,
-                    inputs=digests,
-                    params=values,
-                    code=code,
-                    lineage=lineage | {name: digest},
-                    history=history | {name: values},
-                    environment=environment(),
-                    seconds=round(time.perf_counter() - start, 3),
-                ),
-            )
-        # With it goes what attempts with other inputs, parameters or code have left.
-        shutil.rmtree(runtime.work / name, ignore_errors=True)
+        with exclusive(runtime.work / f"{name}.lock"):
+            work.mkdir(parents=True, exist_ok=True)
+            with published(out) as part:
+                (part / PAYLOAD).mkdir()
+                function(**inputs, params=params, runtime=runtime.inside(work), out=part)
+                digest = folder_digest(part / PAYLOAD)
+                lineage = {k: v for m in manifests.values() for k, v in m.lineage.items()}
+                history = {k: v for m in manifests.values() for k, v in m.history.items()}
+                write_manifest(
+                    part,
+                    Manifest(
+                        step=name,
+                        digest=digest,
+                        inputs=digests,
+                        params=values,
+                        code=code,
+                        lineage=lineage | {name: digest},
+                        history=history | {name: values},
+                        environment=environment(),
+                        seconds=round(time.perf_counter() - start, 3),
+                    ),
+                )
+            # With it goes what attempts with other inputs, parameters or code have left.
+            shutil.rmtree(runtime.work / name, ignore_errors=True)
         say(f"done in {time.perf_counter() - start:.1f} s: {digest[:19]}")
 
     return step
