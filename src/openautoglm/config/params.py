@@ -10,9 +10,13 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from openautoglm.config.compression import CompressSettings
 from openautoglm.config.data import DataParams, FetchData, PrepareData
+from openautoglm.config.drift import DriftSettings
 from openautoglm.config.model import Settings, Share
+from openautoglm.config.search import dimensions
 from openautoglm.config.training import TrainSettings
+from openautoglm.config.tuning import TuneSettings, family_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
@@ -46,16 +50,6 @@ class ModelFamilies(Settings):
 
 class ModelParams(ModelFamilies, ModelIdentity):
     """The model's name and families."""
-
-
-class CompressSettings(Settings):
-    """Which variants are built, and how closely they must agree with the framework."""
-
-    recipes: tuple[Literal["fp32"], ...] = Field(("fp32",), description="variants to build")
-    max_difference: float = Field(
-        1e-4, gt=0, description="largest probability difference to the framework, on valid"
-    )
-    threads: int = Field(2, ge=1, description="CPU threads of the comparison with the framework")
 
 
 class Gate(Settings):
@@ -95,6 +89,14 @@ class PrepareParams(Settings):
     data: PrepareData
 
 
+class TuneParams(Settings):
+    """What tune sees."""
+
+    model: ModelFamilies = ModelFamilies()
+    train: TrainSettings = TrainSettings()
+    tune: TuneSettings = TuneSettings()
+
+
 class TrainParams(Settings):
     """What train sees."""
 
@@ -103,8 +105,9 @@ class TrainParams(Settings):
 
 
 class CompressParams(Settings):
-    """What compress sees."""
+    """What compress sees; students and recovery train as `train` says."""
 
+    train: TrainSettings = TrainSettings()
     compress: CompressSettings = CompressSettings()
 
 
@@ -112,6 +115,12 @@ class EvaluateParams(Settings):
     """What evaluate sees."""
 
     evaluate: EvaluateSettings = EvaluateSettings()
+
+
+class DriftParams(Settings):
+    """What drift sees."""
+
+    drift: DriftSettings = DriftSettings()
 
 
 class RegisterParams(Settings):
@@ -126,9 +135,11 @@ class Params(Settings):
 
     data: DataParams
     model: ModelParams
+    tune: TuneSettings = TuneSettings()
     train: TrainSettings = TrainSettings()
     compress: CompressSettings = CompressSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    drift: DriftSettings = DriftSettings()
     register_: RegisterSettings = Field(RegisterSettings(), alias="register")
 
     @model_validator(mode="after")
@@ -152,6 +163,17 @@ class Params(Settings):
             raise ValueError(f"train.glm.{unused[0]} has no meaning for numeric features")
         if not numeric and self.train.glm.crosses:
             raise ValueError("train.glm.crosses is about numeric features, and these are texts")
+        for key, _ in dimensions(self.tune.space or {}):
+            if family_of(key) not in families:
+                raise ValueError(
+                    f"tune.space.{key} is about the {family_of(key)}, which model.families lacks"
+                )
+            if base is not None and key.startswith("transformer."):
+                raise ValueError(f"tune.space.{key} has no meaning with model.base")
+            if numeric and key in ("glm.orders", "glm.buckets"):
+                raise ValueError(f"tune.space.{key} has no meaning for numeric features")
+            if not numeric and key == "glm.crosses":
+                raise ValueError("tune.space.glm.crosses is about numeric features")
         return self
 
 

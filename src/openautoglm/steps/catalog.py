@@ -61,8 +61,15 @@ STEPS: dict[str, Step] = {
             "check the rows, report what is rejected, split by hash of the text",
         ),
         Step(
-            "train",
+            "tune",
             {"prepared": "data/prepared"},
+            "models/tuned",
+            "TuneParams",
+            "search each family's settings, in rounds that no worker count or kill changes",
+        ),
+        Step(
+            "train",
+            {"prepared": "data/prepared", "tuned": "models/tuned"},
             "models/trained",
             "TrainParams",
             "train the best of each family; the better one is the candidate",
@@ -72,7 +79,7 @@ STEPS: dict[str, Step] = {
             {"prepared": "data/prepared", "trained": "models/trained"},
             "models/compressed",
             "CompressParams",
-            "export to ONNX, check agreement with the framework, choose a variant",
+            "quantise, prune, distil; keep the Pareto set, choose the variant that is served",
         ),
         Step(
             "evaluate",
@@ -80,6 +87,13 @@ STEPS: dict[str, Step] = {
             "reports/evaluation",
             "EvaluateParams",
             "measure on test beside the baseline; pass or fail the gate",
+        ),
+        Step(
+            "drift",
+            {"prepared": "data/prepared", "compressed": "models/compressed"},
+            "reports/drift",
+            "DriftParams",
+            "compare test, and a window shifted on purpose, with the reference split",
         ),
         Step(
             "register",

@@ -20,6 +20,8 @@ class Runtime:
             a folder of its own in it, named by the digest of inputs, parameters and code.
         project: Relative paths in parameters are relative to this folder.
         tracker: Where curves are logged.
+        workers: Processes that share a search; the work of a step that searches.
+        study: SQLAlchemy URL of the store that searches share; None keeps one in `work`.
         device: `auto` takes a CUDA device where there is one. Digests are promised for the same
             machine type, so a device is part of the machine, not of the parameters.
     """
@@ -27,6 +29,8 @@ class Runtime:
     work: Path
     project: Path
     tracker: Tracker = field(default_factory=SilentTracker)
+    workers: int = 1
+    study: str | None = None
     device: Device = "auto"
 
     def inside(self, folder: Path) -> Self:

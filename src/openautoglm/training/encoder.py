@@ -28,6 +28,7 @@ class EncoderLayer(nn.Module):
     def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
+        self.width = dim // heads  # of a head; stays when other heads are cut
         self.dropout = dropout
         self.attention_norm = nn.LayerNorm(dim)
         self.query_key_value = nn.Linear(dim, 3 * dim)
@@ -44,13 +45,14 @@ class EncoderLayer(nn.Module):
         return result
 
     def _attend(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        rows, length, dim = hidden.shape
-        parts = self.query_key_value(hidden).view(rows, length, 3, self.heads, dim // self.heads)
+        rows, length, _ = hidden.shape
+        parts = self.query_key_value(hidden).view(rows, length, 3, self.heads, self.width)
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
         )
-        result: Tensor = self.output(mixed.transpose(1, 2).reshape(rows, length, dim))
+        side_by_side = mixed.transpose(1, 2).reshape(rows, length, self.heads * self.width)
+        result: Tensor = self.output(side_by_side)
         return result
 
     def _drop(self, hidden: Tensor) -> Tensor:
@@ -84,6 +86,7 @@ class NgramTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
+        self.classes = classes
         dim = settings.dim
         self.characters = nn.Embedding(vocabulary, dim, padding_idx=PAD)
         self.positions = nn.Embedding(max_length, dim)

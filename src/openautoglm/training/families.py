@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from openautoglm.training import glm, pretrained, scratch
+from openautoglm.errors import StepError
+from openautoglm.training import glm, pretrained, pruning, scratch
 from openautoglm.training.job import VALID, Job, Restored
 from openautoglm.training.launch import devices_of, fit_in_processes, is_first, processes
 
@@ -33,8 +34,37 @@ def fit(name: str, job: Job, out: Path) -> None:
         np.save(out / VALID, proba)
 
 
+def prune(
+    name: str,
+    source: Path,
+    job: Job,
+    *,
+    heads: float,
+    hidden: float,
+    out: Path,
+    rows: int = 256,
+) -> None:
+    """Cut what `fit` wrote into `source`, let it recover, and write the same kind of folder.
+
+    In one process; see `openautoglm.training.pruning.prune`.
+
+    Raises:
+        StepError: It has no encoder layers, or none that we can cut.
+        ConfigError: A setting cannot be had on this machine.
+    """
+    if name == "glm":
+        raise StepError(
+            "the glm cannot be pruned: it has no encoder layers",
+            where="params.yaml, key compress.recipes",
+            hint="leave pruned out of compress.recipes",
+        )
+    fitted = restore(name, source)
+    proba = pruning.prune(source, fitted, job, heads=heads, hidden=hidden, rows=rows, out=out)
+    np.save(out / VALID, proba)
+
+
 def restore(name: str, folder: Path) -> Restored:
-    """Read what `fit` wrote into `folder`."""
+    """Read what `fit` or `prune` wrote into `folder`."""
     if name == "glm":
         return glm.restore(folder)
     is_scratch = (folder / scratch.SHAPE).is_file()

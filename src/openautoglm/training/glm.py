@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from openautoglm.inference.package import NumericInput, TextInput
 from openautoglm.observability.progress import say
+from openautoglm.statistics.classification import scores
 from openautoglm.text.ngrams import PAD
 from openautoglm.text.tokenise import TextEncoder
 from openautoglm.training.characters import character_tokenizer
@@ -78,8 +79,15 @@ class NumericGlm(nn.Module):
 
 
 def fit(job: Job, out: Path) -> NDArray[np.float32]:
-    """Fit, write the family's folder, and return probabilities on valid `float32[n, k]`."""
-    return _fit_text(job, out) if job.features is None else _fit_numeric(job, out)
+    """Fit, write the family's folder, and return probabilities on valid `float32[n, k]`.
+
+    The curve is one point, macro F1 on valid. A teacher is for gradient training only.
+    """
+    assert job.teacher is None
+    proba = _fit_text(job, out) if job.features is None else _fit_numeric(job, out)
+    found = scores(job.valid.y, proba.argmax(1), job.classes)
+    job.curve({f"{job.name or 'glm'}.valid_macro_f1": found["macro_f1"]}, 1)
+    return proba
 
 
 def restore(folder: Path) -> Restored:

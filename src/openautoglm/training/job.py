@@ -30,6 +30,21 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """What a teacher says of the rows of train.
+
+    Attributes:
+        proba: Its probabilities `float32[n, k]`, in the order of the job's train rows.
+        temperature: Softens both sides; 1 leaves the probabilities as they are.
+        weight: The teacher's share of the loss, 0 to 1; the rest is the labels'.
+    """
+
+    proba: NDArray[np.float32]
+    temperature: float
+    weight: float
+
+
+@dataclass(frozen=True)
 class Job:
     """One fit.
 
@@ -40,9 +55,12 @@ class Job:
         features: Names of the numeric columns; None for texts.
         base: What to fine-tune; None trains from scratch.
         settings: The `train` section.
-        work: Checkpoints of this fit; survives a kill.
+        work: Checkpoints of this fit; survives a kill. None for a short fit: one device, no
+            checkpoints, and the weights are those of the last epoch, not of the best.
         device: `auto`, `cpu` or `cuda`.
-        curve: Called with metrics and the step they belong to.
+        curve: Called with metrics and the step they belong to; what it raises ends the fit.
+        teacher: Whom to learn from beside the labels.
+        name: For progress lines and curves; None: the family's.
     """
 
     train: Rows
@@ -51,9 +69,11 @@ class Job:
     features: tuple[str, ...] | None
     base: Base | None
     settings: TrainSettings
-    work: Path
+    work: Path | None
     device: str
     curve: Curve
+    teacher: Teacher | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)

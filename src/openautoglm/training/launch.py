@@ -33,12 +33,16 @@ def is_first() -> bool:
 
 
 def devices_of(job: Job) -> int:
-    """How many processes this job is worth: one a CUDA device, else one."""
-    return 1 if job.device == "cpu" else max(1, torch.cuda.device_count())
+    """How many processes this job is worth: one a CUDA device; one on CPU or without `work`."""
+    if job.device == "cpu" or job.work is None:
+        return 1
+    return max(1, torch.cuda.device_count())
 
 
 def fit_in_processes(name: str, job: Job, out: Path, count: int) -> None:
     """Run `families.fit` in `count` processes at once, on CUDA devices or, without any, on CPU.
+
+    The job has a work folder: the processes meet there.
 
     Progress lines pass through; points of curves come back over a pipe and are logged as they
     come. However this process ends, the others end with it.
@@ -46,6 +50,7 @@ def fit_in_processes(name: str, job: Job, out: Path, count: int) -> None:
     Raises:
         StepError: A process failed; its own message is above.
     """
+    assert job.work is not None
     file = job.work / _JOB
     file.write_bytes(pickle.dumps(replace(job, curve=print)))
     command = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
 from openautoglm.errors import SourceError
@@ -19,12 +22,13 @@ from openautoglm.inference.package import TextInput
 from openautoglm.observability.progress import say
 from openautoglm.text.tokenise import TextEncoder
 from openautoglm.training.base import Base
+from openautoglm.training.blocks import Size, cut_to
 from openautoglm.training.job import Job, Restored
 from openautoglm.training.launch import is_first
-from openautoglm.training.scratch import Classifier
+from openautoglm.training.scratch import FAMILY, Classifier
 from openautoglm.training.trainer import fit_classifier
 
-INPUT, TOKENIZER = "input.json", "tokenizer.json"
+INPUT, TOKENIZER, LEFT, WEIGHTS = "input.json", "tokenizer.json", "left.json", "model.safetensors"
 
 
 class PretrainedHeads(nn.Module):
@@ -36,7 +40,7 @@ class PretrainedHeads(nn.Module):
 
     def __init__(self, model: nn.Module, pad_id: int) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.pad_id = pad_id
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -59,26 +63,50 @@ def fit(job: Job, out: Path) -> NDArray[np.float32]:
     longest = min(job.settings.max_length, _positions(model.config))
     encoder = TextEncoder(tokenizer, max_length=longest, pad_id=pad_id)
     weights = sum(parameter.numel() for parameter in model.parameters())
-    say(f"transformer: {weights / 1e6:.1f} million weights of {job.base.name}")
-    valid = fit_classifier("transformer", PretrainedHeads(model, pad_id), encoder, job)
-    if not is_first():
-        return valid
-    # The configuration would otherwise tell where on this machine the base was.
-    model.config._name_or_path = ""
-    model.save_pretrained(out)
-    tokenizer.save(str(out / TOKENIZER))
-    taken = TextInput(kind="text", tokenizer=TOKENIZER, max_length=longest, pad_id=pad_id)
-    (out / INPUT).write_text(taken.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    say(f"{job.name or FAMILY}: {weights / 1e6:.1f} million weights of {job.base.name}")
+    heads = PretrainedHeads(model, pad_id)
+    valid = fit_classifier(FAMILY, heads, encoder, job)
+    if is_first():
+        taken = TextInput(kind="text", tokenizer=TOKENIZER, max_length=longest, pad_id=pad_id)
+        save(heads, taken, out)
+        tokenizer.save(str(out / TOKENIZER))
     return valid
 
 
+def save(
+    heads: PretrainedHeads, taken: TextInput, out: Path, *, left: Sequence[Size] | None = None
+) -> None:
+    """Write configuration, weights and input into the family's folder.
+
+    Args:
+        heads: What was fitted.
+        taken: What it takes.
+        out: The folder.
+        left: What pruning left of each layer; None for a network that was not pruned.
+    """
+    # The configuration would otherwise tell where on this machine the base was.
+    heads.model.config._name_or_path = ""
+    heads.model.save_pretrained(out)
+    (out / INPUT).write_text(taken.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if left is not None:
+        (out / LEFT).write_text(json.dumps(left) + "\n", encoding="utf-8")
+
+
 def restore(folder: Path) -> Restored:
-    """Read what `fit` wrote."""
+    """Read what `fit` or `save` wrote."""
     taken = TextInput.model_validate_json((folder / INPUT).read_text(encoding="utf-8"))
     logging.disable_progress_bar()
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, attn_implementation="eager", local_files_only=True
-    )
+    given = {"attn_implementation": "eager"}
+    if (folder / LEFT).is_file():
+        # No configuration of the library's can say that layers differ in their heads.
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_config(config, **given)
+        cut_to(model, json.loads((folder / LEFT).read_text(encoding="utf-8")))
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, **given
+        )
     module = Classifier(PretrainedHeads(model, taken.pad_id)).eval()
     return Restored(module, torch.full((2, 6), taken.pad_id + 1, dtype=torch.int64), taken)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from openautoglm.inference.package import TextInput
 from openautoglm.observability.progress import say
 from openautoglm.text.ngrams import PAD
 from openautoglm.text.tokenise import TextEncoder
+from openautoglm.training.blocks import Size, cut_to
 from openautoglm.training.characters import character_tokenizer
 from openautoglm.training.encoder import NgramTransformer
 from openautoglm.training.job import Job, Restored
@@ -24,6 +26,7 @@ from openautoglm.training.loss import probabilities
 from openautoglm.training.tfidf import inverse_document_frequency
 from openautoglm.training.trainer import fit_classifier
 
+FAMILY = "transformer"
 SHAPE, WEIGHTS, TOKENIZER = "encoder.json", "model.safetensors", "tokenizer.json"
 
 
@@ -58,9 +61,9 @@ def fit(job: Job, out: Path) -> NDArray[np.float32]:
         idf = inverse_document_frequency(ids, shape.linear_orders, shape.buckets)
         module.linear.idf.copy_(torch.from_numpy(idf))
     weights = sum(parameter.numel() for parameter in module.parameters())
-    say(f"transformer: {weights / 1e6:.1f} million weights, {len(job.train.y)} rows")
+    say(f"{job.name or FAMILY}: {weights / 1e6:.1f} million weights, {len(job.train.y)} rows")
     valid = fit_classifier(
-        "transformer",
+        FAMILY,
         module,
         encoder,
         job,
@@ -68,26 +71,40 @@ def fit(job: Job, out: Path) -> NDArray[np.float32]:
         table_lr=shape.ngram_lr,
         mutual=shape.mutual,
     )
-    if not is_first():
-        return valid
-    told = {
-        "vocabulary": tokenizer.get_vocab_size(),
-        "classes": job.classes,
-        "max_length": settings.max_length,
-        "settings": shape.model_dump(mode="json"),
-    }
-    (out / SHAPE).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    state = {name: value.contiguous() for name, value in sorted(module.state_dict().items())}
-    save_file(state, out / WEIGHTS)
-    tokenizer.save(str(out / TOKENIZER))
+    if is_first():
+        save(module, out)
+        tokenizer.save(str(out / TOKENIZER))
     return valid
 
 
+def save(module: NgramTransformer, out: Path, *, left: Sequence[Size] | None = None) -> None:
+    """Write shape and weights into the family's folder.
+
+    Args:
+        module: What was fitted.
+        out: The folder.
+        left: What pruning left of each layer; None for a network that was not pruned.
+    """
+    told = {
+        "vocabulary": module.characters.num_embeddings,
+        "classes": module.classes,
+        "max_length": module.positions.num_embeddings,
+        "settings": module.settings.model_dump(mode="json"),
+    }
+    if left is not None:
+        told["left"] = left
+    (out / SHAPE).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    state = {name: value.contiguous() for name, value in sorted(module.state_dict().items())}
+    save_file(state, out / WEIGHTS)
+
+
 def restore(folder: Path) -> Restored:
-    """Read what `fit` wrote."""
+    """Read what `fit` or `save` wrote."""
     told = json.loads((folder / SHAPE).read_text(encoding="utf-8"))
     settings = TransformerSettings.model_validate(told["settings"], strict=False)
     module = NgramTransformer(told["vocabulary"], told["classes"], told["max_length"], settings)
+    if "left" in told:
+        cut_to(module, told["left"])
     module.load_state_dict(load_file(folder / WEIGHTS))
     return Restored(
         Classifier(module).eval(),

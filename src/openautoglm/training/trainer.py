@@ -1,14 +1,16 @@
 """Gradient training of a text classifier with `transformers.Trainer`.
 
-Early stopping on macro F1 of valid, a checkpoint an epoch, and resumption from the last whole
-one: the same bytes as without the interruption.
+With a work folder: early stopping on macro F1 of valid, a checkpoint an epoch, and resumption
+from the last whole one, the same bytes as without the interruption. Without: a few epochs, and
+the last one's weights.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,45 +24,35 @@ from transformers import (
     EvalPrediction,
     PrinterCallback,
     Trainer,
-    TrainingArguments,
+    TrainerCallback,
 )
 from transformers.utils import logging
 
-from openautoglm.config.training import TrainSettings
-from openautoglm.errors import ConfigError
-from openautoglm.statistics.classification import Labels, scores
+from openautoglm.statistics.classification import scores
 from openautoglm.text.tokenise import TextEncoder
+from openautoglm.training.arguments import arguments
 from openautoglm.training.checkpoints import MarkWhole, last_whole
-from openautoglm.training.job import Job, Rows
+from openautoglm.training.job import Job
 from openautoglm.training.launch import processes
-from openautoglm.training.loss import class_weights, heads_loss, probabilities
+from openautoglm.training.loss import Taught, class_weights, heads_loss, probabilities
 from openautoglm.training.optimizer import table_optimizer
 from openautoglm.training.progress import Progress
-
-_MAX_NORM = 1.0
+from openautoglm.training.rows import SOFT, EncodedRows, collate
 
 
 class _Outputs(nn.Module):
-    """Gives the Trainer a mapping, which it can tell from a tuple of losses."""
+    """Gives the Trainer a mapping, which it can tell from a tuple of losses.
+
+    What the teacher says of the rows passes through, to where the loss is counted.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
 
-    def forward(self, ids: Tensor) -> dict[str, Tensor]:
-        return {"heads": self.module(ids)}
-
-
-class _EncodedRows(torch.utils.data.Dataset[tuple[list[int], int]]):
-    def __init__(self, ids: Sequence[list[int]], y: Labels) -> None:
-        self._ids = ids
-        self._y = y.tolist()
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, place: int) -> tuple[list[int], int]:
-        return self._ids[place], self._y[place]
+    def forward(self, ids: Tensor, soft: Tensor | None = None) -> dict[str, Tensor]:
+        heads = {"heads": self.module(ids)}
+        return heads if soft is None else heads | {SOFT: soft}
 
 
 class _ClassifierTrainer(Trainer):  # type: ignore[misc]
@@ -105,13 +97,13 @@ def fit_classifier(
     table_lr: float = 0.0,
     mutual: float = 0.0,
 ) -> NDArray[np.float32]:
-    """Fit `module` in place to its best epoch.
+    """Fit `module` in place: to its best epoch, or without `job.work` to its last.
 
     Args:
-        name: For progress lines and curves.
+        name: For progress lines and curves, if the job has none.
         module: From ids `int64[rows, length]` to logits `[rows, heads, classes]`.
         encoder: Texts to ids.
-        job: Rows, settings, work folder.
+        job: Rows, settings, work folder, teacher.
         tables: The module's hashed tables; their gradients are sparse in a single process.
         table_lr: Their peak learning rate.
         mutual: See `heads_loss`.
@@ -122,38 +114,28 @@ def fit_classifier(
     Raises:
         ConfigError: The precision cannot be had on this device.
     """
-    settings = job.settings
-    arguments = _arguments(settings, job.work, job.device)
     logging.set_verbosity_error()
-    loss = partial(
-        heads_loss,
-        weight=class_weights(job.train.y, job.classes, settings.class_weights),
-        smoothing=settings.label_smoothing,
-        mutual=mutual,
-    )
-    trainer = _ClassifierTrainer(
-        _Outputs(module),
-        arguments,
-        tables=tables,
-        table_lr=table_lr,
-        data_collator=lambda rows: {
-            "ids": torch.from_numpy(encoder.matrix([ids for ids, _ in rows])),
-            "labels": torch.tensor([y for _, y in rows]),
-        },
-        train_dataset=_rows(encoder, job.train),
-        eval_dataset=_rows(encoder, job.valid),
-        compute_metrics=_scores,
-        compute_loss_func=lambda outputs, y, **_: loss(outputs["heads"], y),
-        callbacks=[
-            EarlyStoppingCallback(settings.patience),
-            Progress(name, job.curve, settings.epochs),
-            MarkWhole(),
-        ],
-    )
-    trainer.remove_callback(PrinterCallback)
-    # The Trainer prints its own table of metrics.
-    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):  # noqa: PTH123
-        trainer.train(resume_from_checkpoint=last_whole(job.work))
+    with contextlib.ExitStack() as stack:
+        work = job.work
+        if work is None:  # the Trainer wants a folder, even for nothing
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openautoglm-")))
+        trainer = _ClassifierTrainer(
+            _Outputs(module),
+            arguments(job, work),
+            tables=tables,
+            table_lr=table_lr,
+            data_collator=partial(collate, encoder),
+            train_dataset=EncodedRows(encoder, job.train, job.teacher),
+            eval_dataset=EncodedRows(encoder, job.valid),
+            compute_metrics=_scores,
+            compute_loss_func=_loss(job, mutual),
+            callbacks=_callbacks(job.name or name, job),
+        )
+        trainer.remove_callback(PrinterCallback)
+        # The Trainer prints its own table of metrics.
+        nothing = stack.enter_context(Path(os.devnull).open("w"))
+        stack.enter_context(contextlib.redirect_stdout(nothing))
+        trainer.train(resume_from_checkpoint=None if job.work is None else last_whole(job.work))
     module.to("cpu").eval()
     return predict(module, encoder, job.valid.inputs)
 
@@ -172,56 +154,31 @@ def predict(module: nn.Module, encoder: TextEncoder, texts: Any) -> NDArray[np.f
     return out
 
 
-def _arguments(settings: TrainSettings, work: Path, device: str) -> TrainingArguments:
-    cuda = device != "cpu" and torch.cuda.is_available()
-    if settings.precision == "fp16" and not cuda:
-        raise ConfigError(
-            "fp16 training needs a CUDA device, and torch sees none",
-            where="params.yaml, key train.precision",
-            allowed="fp32, bf16",
-        )
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if settings.batch_size % world:
-        raise ConfigError(
-            f"a batch of {settings.batch_size} rows cannot be shared by {world} devices",
-            where="params.yaml, key train.batch_size",
-            allowed=f"a multiple of {world}",
-        )
-    return TrainingArguments(
-        output_dir=str(work),
-        per_device_train_batch_size=settings.batch_size // world,
-        per_device_eval_batch_size=256,
-        num_train_epochs=settings.epochs,
-        learning_rate=settings.lr,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup,
-        lr_scheduler_type="linear",
-        optim="adamw_torch_fused",
-        max_grad_norm=_MAX_NORM,
-        bf16=settings.precision == "bf16",
-        fp16=settings.precision == "fp16",
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        logging_strategy="epoch",
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model="macro_f1",
-        greater_is_better=True,
-        restore_callback_states_from_checkpoint=True,
-        seed=settings.seed,
-        data_seed=settings.seed,
-        use_cpu=not cuda,
-        disable_tqdm=True,
-        report_to="none",
-        remove_unused_columns=False,
-        label_names=["labels"],
-        average_tokens_across_devices=False,
-        dataloader_pin_memory=cuda,
-    )
+def _callbacks(name: str, job: Job) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [Progress(name, job.curve, job.settings.epochs)]
+    if job.work is not None:
+        callbacks = [EarlyStoppingCallback(job.settings.patience), *callbacks, MarkWhole()]
+    return callbacks
 
 
-def _rows(encoder: TextEncoder, rows: Rows) -> _EncodedRows:
-    return _EncodedRows(encoder.ids([str(text) for text in rows.inputs]), rows.y)
+def _loss(job: Job, mutual: float) -> Callable[..., Tensor]:
+    settings, teacher = job.settings, job.teacher
+    weight = class_weights(job.train.y, job.classes, settings.class_weights)
+
+    def loss(outputs: dict[str, Tensor], y: Tensor, **_: Any) -> Tensor:
+        taught = None
+        if teacher is not None and SOFT in outputs:  # valid is measured by its labels alone
+            taught = Taught(outputs[SOFT], teacher.temperature, teacher.weight)
+        return heads_loss(
+            outputs["heads"],
+            y,
+            weight=weight,
+            smoothing=settings.label_smoothing,
+            mutual=mutual,
+            taught=taught,
+        )
+
+    return loss
 
 
 def _scores(prediction: EvalPrediction) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""Is a window of rows like the reference? Effect sizes, a verdict a column, Evidently beside it."""

@@ -1,0 +1,64 @@
+"""How far apart are two samples, and could that be an accident? Effect sizes with p-values."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2, ks_2samp
+
+
+class Effect(NamedTuple):
+    """A distance between 0 (alike) and 1, and its p-value under "the same distribution"."""
+
+    size: float
+    p_value: float
+
+
+def kolmogorov_smirnov(a: NDArray[np.float64], b: NDArray[np.float64]) -> Effect:
+    """Largest distance between the distribution functions of two samples of numbers.
+
+    It needs no bins and no scale, and where most values are one value it is the difference of
+    that value's shares. Ties make the p-value (the asymptotic one, Hodges 1958) too large, never
+    too small.
+
+    Args:
+        a: `float64[n]`, n at least 1.
+        b: `float64[m]`, m at least 1.
+    """
+    found = ks_2samp(a, b, method="asymp")
+    return Effect(float(found.statistic), float(found.pvalue))
+
+
+def smallest_distance(n: int, m: int, alpha: float) -> float:
+    """The Kolmogorov-Smirnov distance that samples of n and m rows exceed with chance alpha.
+
+    Of equally distributed samples, by the asymptotic tail `2 exp(-2 d**2 nm / (n + m))`; 1 where
+    no distance is that rare, and where a sample is empty.
+    """
+    if not n or not m:
+        return 1.0
+    return min(1.0, math.sqrt(-math.log(alpha / 2) / 2 * (n + m) / (n * m)))
+
+
+def cramers_v(counts: NDArray[np.int64]) -> Effect:
+    """Cramer's V of a table, corrected for bias (Bergsma, J. Korean Stat. Soc. 2013).
+
+    Without the correction V grows with the number of classes: a hundred classes in two equal
+    samples of a thousand rows have V = 0.22. The p-value is of the chi-square test.
+
+    Args:
+        counts: `int64[2, k]`, one row a sample, each with at least one observation.
+    """
+    table = counts[:, counts.sum(0) > 0].astype(np.float64)
+    n, k = table.sum(), table.shape[1]
+    if k < 2:
+        return Effect(0.0, 1.0)
+    expected = table.sum(1, keepdims=True) * table.sum(0) / n
+    statistic = float(((table - expected) ** 2 / expected).sum())
+    excess = max(0.0, statistic / n - (k - 1) / (n - 1))
+    widths = [side - (side - 1) ** 2 / (n - 1) for side in table.shape]
+    size = math.sqrt(min(1.0, excess / (min(widths) - 1))) if min(widths) > 1 else 0.0
+    return Effect(size, float(chi2.sf(statistic, k - 1)))
