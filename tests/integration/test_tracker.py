@@ -3,7 +3,7 @@
 import pytest
 
 from openautoglm.config.project import Project
-from openautoglm.observability.tracking import Tracker
+from openautoglm.observability.tracking import SilentTracker, Tracker
 from openautoglm.registry.store import open_store
 from openautoglm.registry.tracker import MlflowTracker
 
@@ -99,3 +99,41 @@ def test_many_parameters_and_metrics_are_logged_in_batches(store, tracker):
         run.metrics({f"m{number}": number for number in range(250)})
     (found,) = runs(store, "many five")
     assert len(found.data.params) == len(found.data.metrics) == 250
+
+
+def test_a_nested_run_lies_below_its_parent(store, tracker):
+    with tracker.run("tune", key="six") as run:
+        with run.nested("trial 0", key="six 0", tags={"family": "glm"}) as nested:
+            nested.params({"lr": 1})
+            nested.metrics({"macro_f1": 0.5})
+        run.metrics({"best": 0.5})
+    (parent,), (found,) = runs(store, "tune six"), runs(store, "trial 0 six 0")
+    assert found.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert found.data.tags["family"] == "glm"
+    assert found.data.metrics == {"macro_f1": 0.5}
+    assert parent.data.metrics == {"best": 0.5}
+    assert found.info.status == parent.info.status == "FINISHED"
+
+
+def interrupted_search(tracker):
+    with tracker.run("tune", key="seven") as run, run.nested("trial 0", key="seven 0") as nested:
+        nested.metrics({"macro_f1": 0.5}, step=1)
+        raise RuntimeError
+
+
+def test_a_nested_run_is_found_again(store, tracker):
+    with pytest.raises(RuntimeError):
+        interrupted_search(tracker)
+    assert runs(store, "trial 0 seven 0")[0].info.status == "FAILED"
+    with tracker.run("tune", key="seven") as run, run.nested("trial 0", key="seven 0") as nested:
+        nested.metrics({"macro_f1": 0.5}, step=1)
+    (found,) = runs(store, "trial 0 seven 0")
+    assert found.info.status == "FINISHED"
+    assert points(store, found, "macro_f1") == [(1, 0.5)]
+
+
+def test_the_silent_tracker_has_nested_runs_too(tmp_path):
+    with SilentTracker().run("tune", key="x") as run, run.nested("trial 0", key="y") as nested:
+        nested.params({"lr": 1})
+        nested.metrics({"f1": 0.5}, step=1)
+        nested.artifact(tmp_path)

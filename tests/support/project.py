@@ -23,9 +23,11 @@ TOPICS = {
 PURE = {
     "fetch": "data/raw",
     "prepare": "data/prepared",
+    "tune": "models/tuned",
     "train": "models/trained",
     "compress": "models/compressed",
     "evaluate": "reports/evaluation",
+    "drift": "reports/drift",
 }
 _SMALL = {
     "data": {
@@ -36,8 +38,23 @@ _SMALL = {
         "min_class_rows": 2,
     },
     "model": {"name": "small"},
-    "train": {"threads": 1, "epochs": 2},
-    "compress": {"threads": 1},
+    "tune": {"rounds": 1, "trials": 2, "rows": 200, "epochs": 2},
+    "train": {
+        "threads": 1,
+        "epochs": 2,
+        "transformer": {"dim": 16, "hidden": 32, "heads": 2, "layers": 1, "buckets": 2048},
+        "glm": {"buckets": 4096},
+    },
+    "compress": {
+        "threads": 1,
+        "distill": {"dim": 8, "hidden": 16, "buckets": 1024, "epochs": 1},
+        "search": {
+            "rounds": 1,
+            "trials": 1,
+            "distilled": {"dim": {"choices": [8, 16]}, "precision": {"choices": ["int8"]}},
+        },
+    },
+    "drift": {"threads": 1},
     "evaluate": {"threads": 1, "resamples": 100, "gate": {"margin": 0.3}},
     "register": {"resamples": 100},
 }

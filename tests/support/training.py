@@ -28,8 +28,9 @@ def text_rows(count: int, seed: int = 0) -> Rows:
     return Rows([text for text, _ in data], y)
 
 
-def job(work: Path, base: Base | None = None, **settings: object) -> Job:
-    work.mkdir(parents=True, exist_ok=True)
+def job(work: Path | None, base: Base | None = None, **settings: object) -> Job:
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
     return Job(
         train=text_rows(300),
         valid=text_rows(80, seed=1),

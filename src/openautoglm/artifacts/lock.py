@@ -33,3 +33,12 @@ def exclusive(path: Path) -> Iterator[None]:
         stream.write(f"`{' '.join(sys.argv)}` (process {os.getpid()})")
         stream.flush()
         yield
+
+
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Hold `path` as a lock, after whoever holds it now: for work that is done once for all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

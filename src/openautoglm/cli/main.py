@@ -72,6 +72,26 @@ def compare(
 
 
 @app.command()
+def drift(
+    context: typer.Context,
+    current: Annotated[Path, typer.Option(help="The window: CSV, TSV, JSONL, JSON or Parquet.")],
+    text: Annotated[str | None, typer.Option(help="Its text column; data.text without it.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Its label column; data.label without it, if there is one.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; reports/drift-windows/NAME without it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Compare a window of rows, with or without labels, with the reference split."""
+    from openautoglm.cli.drift import drift as run
+    from openautoglm.config.project import find_project
+
+    run(find_project(context.obj), current, text=text, label=label, out=out, as_json=as_json)
+
+
+@app.command()
 def doctor(
     context: typer.Context,
     profile: Annotated[str, typer.Option(help="dev or production.")] = "dev",

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from openautoglm.artifacts.folder import PAYLOAD
+from openautoglm.cli import tables
 from openautoglm.cli.verify import Facts
 from openautoglm.config.project import Project
 from openautoglm.data.prepared import REJECTED, Prepared, read
@@ -43,9 +44,12 @@ def print_page(project: Project, facts: Facts, console: Console | None = None) -
         console.print(f"[yellow]mended:[/] {sentence}; register has run again", highlight=False)
     for title, lines in (
         ("data", _data(project)),
+        ("best trials", tables.trials(project)),
         ("quality on test", [_quality(metrics)]),
         ("", _gate(metrics, verdict)),
         ("model", _model(project)),
+        ("", tables.variants(project)),
+        ("drift", tables.windows(project)),
         ("registry", _registry(facts)),
         ("next", _next(facts)),
     ):
@@ -110,10 +114,8 @@ def _model(project: Project) -> Iterator[str]:
     folder = project.root / _COMPRESSED
     package, choice = read_package(folder), read_choice(folder)
     variant = package.families[choice.family].variants[choice.variant]
-    yield (
-        f"{choice.family}, {choice.variant}, {variant.bytes / 1e6:.1f} MB; agrees with its "
-        f"framework on {100 * variant.agreement:.2f} % of valid"
-    )
+    yield f"served: {choice.family} {choice.variant}, {variant.bytes / 1e6:.1f} MB"
+    yield f"why: {choice.reason}"
 
 
 def _registry(facts: Facts) -> Iterator[str]:
@@ -136,6 +138,7 @@ def _next(facts: Facts) -> Iterator[str | Table]:
     table.add_row("mlflow ui", "every run and version, at http://127.0.0.1:5000")
     if {CHAMPION, CHALLENGER} <= set(facts.aliases):
         table.add_row(f"openautoglm compare {CHAMPION} {CHALLENGER}", "A beside B")
+    table.add_row("optuna-dashboard sqlite:///models/tuned/study.db", "the trials")
     table.add_row("dvc exp run -S train.lr=3e-4", "the registry stays as it is")
     yield table
     if CHAMPION in facts.aliases:

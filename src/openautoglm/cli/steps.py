@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openautoglm.errors import ConfigError
 from openautoglm.steps.catalog import STEPS, Step
 
 if TYPE_CHECKING:
@@ -30,10 +32,34 @@ def run_step(project: Project, step: Step, folders: Mapping[str, Path], out: Pat
 
 
 def runtime_of(project: Project) -> Runtime:
-    """The runtime of a project: its work folder, its tracking store, any device there is."""
+    """The runtime of a project: its work folder, its tracking store, any device there is.
+
+    `OPENAUTOGLM_WORKERS` and `OPENAUTOGLM_STUDY` say how a search is shared; no result depends
+    on them, so they are no parameters.
+
+    Raises:
+        ConfigError: `OPENAUTOGLM_WORKERS` is no count.
+    """
     from openautoglm.steps.runtime import Runtime
 
-    return Runtime(work=project.work, project=project.root, tracker=_ProjectTracker(project))
+    return Runtime(
+        work=project.work,
+        project=project.root,
+        tracker=_ProjectTracker(project),
+        workers=_workers(),
+        study=os.environ.get("OPENAUTOGLM_STUDY") or None,
+    )
+
+
+def _workers() -> int:
+    given = os.environ.get("OPENAUTOGLM_WORKERS") or "1"
+    if not given.isdecimal() or not int(given):
+        raise ConfigError(
+            f"found `{given}`",
+            where="environment variable OPENAUTOGLM_WORKERS",
+            allowed="a whole number of processes, at least 1",
+        )
+    return int(given)
 
 
 class _ProjectTracker:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from openautoglm.compression.recipe import Recipe
+from openautoglm.compression.recipes import (
+    fp16,
+    fp32,
+    fused,
+    int4_gptq,
+    int4_rtn,
+    int8,
+    int8_static,
+)
+from openautoglm.config.compression import Precision
 
-import torch
-
-from openautoglm.compression.recipes import fp32
-
-Recipe = Callable[[torch.nn.Module, torch.Tensor, Path], None]
-
-RECIPES: dict[str, Recipe] = {"fp32": fp32.build}
+RECIPES: dict[Precision, Recipe] = {
+    "fp32": fp32.RECIPE,
+    "fused": fused.RECIPE,
+    "fp16": fp16.RECIPE,
+    "int8": int8.RECIPE,
+    "int8-static": int8_static.RECIPE,
+    "int4-rtn": int4_rtn.RECIPE,
+    "int4-gptq": int4_gptq.RECIPE,
+}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from openautoglm.config.model import Settings, Share
-from openautoglm.config.search import Dimension, check_space
+from openautoglm.config.search import Choices, Dimension, Range, check_space
 from openautoglm.config.training import Buckets
 
 Precision = Literal["fp32", "fused", "fp16", "int8", "int8-static", "int4-rtn", "int4-gptq"]
@@ -109,9 +109,7 @@ class CompressSettings(Settings):
     """Which variants are built, how closely they must agree, and which one is served."""
 
     recipes: tuple[Recipe, ...] = Field(
-        ("fp32", "fused", "fp16", "int8", "int8-static", "int4-rtn", "int4-gptq")
-        + ("pruned", "distilled"),
-        description="variants to build; fp32 is always among them",
+        get_args(Recipe), description="variants to build; fp32 is always among them"
     )
     max_difference: float = Field(
         1e-4,
@@ -135,3 +133,22 @@ class CompressSettings(Settings):
         if "fp32" not in self.recipes:
             raise ValueError("`recipes` needs fp32: the others are measured against it")
         return self
+
+
+def pruned_space(search: SearchSettings) -> dict[str, Dimension]:
+    """What is searched of `compress.prune`."""
+    return search.pruned or {
+        "precision": Choices(choices=("int8", "int4-gptq")),
+        "heads": Range(low=0.25, high=0.75),
+        "hidden": Range(low=0.125, high=0.75),
+    }
+
+
+def distilled_space(search: SearchSettings) -> dict[str, Dimension]:
+    """What is searched of `compress.distill`."""
+    return search.distilled or {
+        "precision": Choices(choices=("int8", "int4-rtn")),
+        "dim": Choices(choices=(32, 48, 64)),
+        "layers": Choices(choices=(0, 1)),
+        "buckets": Choices(choices=(2**14, 2**15, 2**16)),
+    }

@@ -6,12 +6,13 @@ A space mirrors a settings section: where that has a value, the space has a rang
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from openautoglm.config.model import Settings
 
+S = TypeVar("S", bound=Settings)
 Scalar = bool | int | float | str
 
 
@@ -68,6 +69,16 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]
     return plain
 
 
+def changed(settings: S, values: Mapping[str, Any]) -> S:
+    """The same settings with other values at dotted keys.
+
+    Raises:
+        KeyError: There is no such key.
+        ValidationError: A value is none that the setting can have.
+    """
+    return type(settings).model_validate(with_values(settings, values), strict=False)
+
+
 def check_space(settings: Settings, space: Mapping[str, Any], name: str) -> None:
     """Every dimension is a key of `settings`, and every value in it is one it could have.
 
@@ -81,13 +92,11 @@ def check_space(settings: Settings, space: Mapping[str, Any], name: str) -> None
     """
     for key, dimension in dimensions(space):
         ends = (
-            dimension.choices
-            if isinstance(dimension, Choices)
-            else (dimension.low, dimension.high)
+            dimension.choices if isinstance(dimension, Choices) else (dimension.low, dimension.high)
         )
         for value in ends:
             try:
-                type(settings).model_validate(with_values(settings, {key: value}), strict=False)
+                changed(settings, {key: value})
             except KeyError:
                 raise ValueError(f"`{key}` is no setting of {name} that can be searched") from None
             except ValidationError as error:

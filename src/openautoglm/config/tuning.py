@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from openautoglm.config.model import Settings, Share
-from openautoglm.config.search import Space, check_space, dimensions
+from openautoglm.config.search import Choices, Dimension, Range, Space, check_space, dimensions
 from openautoglm.config.training import TrainSettings
 
 FIXED = ("seed", "threads", "precision", "epochs", "max_length", "patience")
@@ -52,3 +53,21 @@ class TuneSettings(Settings):
 def family_of(key: str) -> str:
     """Which family a key of the space belongs to; the flat ones are the transformer's."""
     return "glm" if key.startswith("glm.") else "transformer"
+
+
+def space_for(families: Sequence[str], *, base: bool, numeric: bool) -> Space:
+    """What is searched when `tune.space` is null: what moves quality most, for these families."""
+    glm: dict[str, Dimension] = {"penalty": Range(low=4.0, high=128.0, log=True)}
+    if numeric:
+        glm["crosses"] = Choices(choices=(False, True))
+    found: Space = {}
+    if "transformer" in families:
+        found["label_smoothing"] = Choices(choices=(0.0, 0.05, 0.1, 0.2))
+        if base:
+            found["lr"] = Range(low=1e-5, high=1e-4, log=True)
+        else:
+            found["lr"] = Range(low=5e-4, high=2e-3, log=True)
+            found["transformer"] = {"ngram_lr": Range(low=1e-3, high=4e-3, log=True)}
+    if "glm" in families:
+        found["glm"] = glm
+    return found

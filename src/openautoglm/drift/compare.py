@@ -106,22 +106,25 @@ def _column(
     name: str, reference: Values, window: Values, alpha: float, settings: DriftSettings
 ) -> ColumnVerdict:
     numeric = reference.dtype.kind == "f"
-    effect = _effect(reference, window) if len(reference) and len(window) else None
+    size = p_value = None
+    if len(reference) and len(window):
+        effect = _effect(reference, window)
+        # Rounded: what is left is the same on every machine, and so are verdict and digest.
+        size, p_value = round(effect.size, 4), float(f"{effect.p_value:.2e}")
     threshold = settings.numeric if numeric else settings.categorical
     blind = smallest_distance(len(reference), settings.rows, alpha) >= _BLIND
-    if effect is None or len(window) < settings.rows or blind:
+    if size is None or p_value is None or len(window) < settings.rows or blind:
         verdict = Verdict.TOO_LITTLE
-    elif effect.size >= threshold and effect.p_value <= alpha:
+    elif size >= threshold and p_value <= alpha:
         verdict = Verdict.DRIFT
     else:
         verdict = Verdict.NONE
     return ColumnVerdict(
         column=name,
         measure=NUMERIC if numeric else CATEGORICAL,
-        # Rounded: what is left is the same on every machine, and so is the digest.
-        effect=None if effect is None else round(effect.size, 4),
+        effect=size,
         threshold=threshold,
-        p_value=None if effect is None else float(f"{effect.p_value:.2e}"),
+        p_value=p_value,
         alpha=float(f"{alpha:.2e}"),
         rows=len(window),
         reference_rows=len(reference),
@@ -149,10 +152,14 @@ def _reason(verdict: Verdict, found: Sequence[ColumnVerdict], settings: DriftSet
         top = max((c for c in found if c.verdict is verdict), key=lambda c: c.effect or 0)
         parts.append(
             f"no column drifts; the largest effect is {top.column} ({top.effect:.2f}, drift from "
-            f"{top.threshold:g})"
+            f"{top.threshold:g}{' if it is no accident' if _large(top) else ''})"
         )
     parts += _missing(found, settings)
     return "; ".join(parts)
+
+
+def _large(column: ColumnVerdict) -> bool:
+    return (column.effect or 0) >= column.threshold
 
 
 def _missing(found: Sequence[ColumnVerdict], settings: DriftSettings) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,6 +12,7 @@ from openautoglm.errors import ArtifactError
 
 PACKAGE = "model.json"
 CHOICE = "choice.json"
+Kind = Literal["trained", "pruned", "distilled"]
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -26,12 +27,14 @@ class Variant(_Frozen):
         file: Path of the ONNX file in the payload.
         bytes: Its size.
         max_difference: Largest probability difference to the framework on valid.
+        odd_difference: The same on odd inputs: empty, very long, characters never seen.
         agreement: Share of valid rows on which graph and framework predict the same class.
     """
 
     file: str
     bytes: int
     max_difference: float
+    odd_difference: float
     agreement: float
 
 
@@ -52,8 +55,19 @@ class NumericInput(_Frozen):
 
 
 class Family(_Frozen):
-    """A trained family: its input and its variants by recipe name."""
+    """A network: one that train made, or one cut or distilled from it.
 
+    Attributes:
+        kind: Where it comes from.
+        settings: By dotted key: what tune found, or how it was cut or distilled.
+        operations: Floating-point operations for one text of mean length.
+        input: What its graphs take.
+        variants: Its graphs by precision.
+    """
+
+    kind: Kind
+    settings: dict[str, Any]
+    operations: int
     input: TextInput | NumericInput
     variants: dict[str, Variant]
 

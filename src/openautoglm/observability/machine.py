@@ -9,6 +9,10 @@ from typing import NamedTuple
 
 import psutil
 
+_FLAGS = (
+    *("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni"),
+    *("avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16", "asimddp", "i8mm", "bf16", "sve"),
+)
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -24,6 +28,17 @@ class Machine(NamedTuple):
 def machine() -> Machine:
     """This machine as this process may use it."""
     return Machine(_cores(), _memory(), _cpu(), f"{platform.system()} {platform.release()}")
+
+
+def cpu_flags() -> list[str]:
+    """Instructions of this CPU on which the speed and rounding of small integers depend."""
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return []
+    for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith(("flags", "Features")):
+            return [flag for flag in _FLAGS if flag in line.split()]
+    return []
 
 
 def _cores() -> float:

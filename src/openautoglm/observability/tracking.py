@@ -20,6 +20,11 @@ class TrackedRun(Protocol):
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Log a file or a folder's contents."""
 
+    def nested(
+        self, name: str, *, key: str, tags: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[TrackedRun]:
+        """The run with this key below this one: a new one, or the same again after a kill."""
+
 
 class Tracker(Protocol):
     """Opens runs."""
@@ -34,6 +39,12 @@ class _Silent:
     def params(self, values: Mapping[str, Any]) -> None: ...
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None: ...
     def artifact(self, path: Path, folder: str | None = None) -> None: ...
+
+    @contextmanager
+    def nested(
+        self, name: str, *, key: str, tags: Mapping[str, str] | None = None
+    ) -> Iterator[TrackedRun]:
+        yield self
 
 
 class SilentTracker:

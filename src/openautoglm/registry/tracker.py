@@ -17,6 +17,7 @@ from openautoglm.config.project import Project
 from openautoglm.registry.store import Store, answering, open_store
 
 KEY = "openautoglm.key"
+PARENT = "mlflow.parentRunId"
 _BATCH = 100
 _LONGEST = 6000
 _NOT_ALLOWED = re.compile(r"[^\w\-. :/]")
@@ -68,6 +69,14 @@ class Run:
             else:
                 self._client.log_artifact(self.id, str(path), folder)
 
+    @contextmanager
+    def nested(
+        self, name: str, *, key: str, tags: Mapping[str, str] | None = None
+    ) -> Iterator[Run]:
+        """The run with this name and key below this one; see `MlflowTracker.run`."""
+        with _open(self._store, name, key, {**(tags or {}), PARENT: self.id}) as run:
+            yield run
+
     def note(self, text: str) -> None:
         """Set the run's description, Markdown."""
         with answering(self._store.uri):
@@ -101,39 +110,46 @@ class MlflowTracker:
         It ends FINISHED, FAILED when the block raises, KILLED when it is interrupted. A process
         that was killed leaves it RUNNING, until the next attempt takes it up.
         """
-        client = self._store.client
-        with answering(self._store.uri):
-            run_id = self._find(f"{name} {key}")
-            resumed = run_id is not None
-            if run_id is None:
-                run_id = client.create_run(
-                    self._store.experiment,
-                    run_name=name,
-                    tags={KEY: f"{name} {key}", "mlflow.source.name": "openautoglm"},
-                ).info.run_id
-            else:
-                client.update_run(run_id, status="RUNNING")
-            for tag, value in (tags or {}).items():
-                client.set_tag(run_id, tag, value)
-        run = Run(self._store, run_id, resumed=resumed)
-        try:
+        with _open(self._store, name, key, tags or {}) as run:
             yield run
-        except BaseException as error:
-            killed = isinstance(error, KeyboardInterrupt | SystemExit)
-            with suppress(Exception):  # what went wrong first is what must be told
-                client.set_terminated(run_id, "KILLED" if killed else "FAILED")
-            raise
-        with answering(self._store.uri):
-            client.set_terminated(run_id)
 
-    def _find(self, key: str) -> str | None:
-        runs = self._store.client.search_runs(
-            [self._store.experiment],
-            filter_string=f"tags.`{KEY}` = '{key}'",
-            order_by=["attributes.start_time ASC"],
-            max_results=1,
-        )
-        return runs[0].info.run_id if runs else None
+
+@contextmanager
+def _open(store: Store, name: str, key: str, tags: Mapping[str, str]) -> Iterator[Run]:
+    client = store.client
+    with answering(store.uri):
+        run_id = _find(store, f"{name} {key}")
+        resumed = run_id is not None
+        if run_id is None:
+            run_id = client.create_run(
+                store.experiment,
+                run_name=name,
+                tags={KEY: f"{name} {key}", "mlflow.source.name": "openautoglm", **tags},
+            ).info.run_id
+        else:
+            client.update_run(run_id, status="RUNNING")
+            for tag, value in tags.items():
+                client.set_tag(run_id, tag, value)
+    run = Run(store, run_id, resumed=resumed)
+    try:
+        yield run
+    except BaseException as error:
+        killed = isinstance(error, KeyboardInterrupt | SystemExit)
+        with suppress(Exception):  # what went wrong first is what must be told
+            client.set_terminated(run_id, "KILLED" if killed else "FAILED")
+        raise
+    with answering(store.uri):
+        client.set_terminated(run_id)
+
+
+def _find(store: Store, key: str) -> str | None:
+    runs = store.client.search_runs(
+        [store.experiment],
+        filter_string=f"tags.`{KEY}` = '{key}'",
+        order_by=["attributes.start_time ASC"],
+        max_results=1,
+    )
+    return runs[0].info.run_id if runs else None
 
 
 def tracker_of(project: Project) -> MlflowTracker:

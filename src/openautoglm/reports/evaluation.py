@@ -16,6 +16,7 @@ def write_page(
     *,
     metrics: Mapping[str, Any],
     classes: Sequence[Mapping[str, Any]],
+    variants: Sequence[Mapping[str, Any]],
     verdict: Mapping[str, str],
     confidence: float,
     confusion: Path,
@@ -26,6 +27,8 @@ def write_page(
         out: HTML file.
         metrics: `metrics.json`.
         classes: One mapping a class: label, precision, recall, f1, support.
+        variants: One mapping a variant: family, variant, served, bytes, agreement, macro_f1,
+            accuracy, change, change_low, change_high.
         verdict: `verdict.json`.
         confidence: Of the intervals, as a share.
         confusion: PNG of the confusion matrix, taken into the page.
@@ -40,6 +43,7 @@ def write_page(
     page = environment.from_string(source).render(
         metrics=metrics,
         classes=classes,
+        variants=variants,
         verdict=verdict,
         models=models,
         confidence=f"{100 * confidence:g}",

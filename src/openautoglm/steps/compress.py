@@ -1,110 +1,90 @@
-"""compress: both families as ONNX graphs, each checked against the framework on every row."""
+"""compress: the networks of train in every precision, and smaller ones; one of them is served."""
 
 from __future__ import annotations
 
-import json
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from pydantic import BaseModel
-
-from openautoglm.artifacts.folder import PAYLOAD
-from openautoglm.compression.agreement import agreement
-from openautoglm.compression.catalog import RECIPES
-from openautoglm.config.params import CompressParams, CompressSettings
-from openautoglm.data.prepared import Inputs, read
-from openautoglm.errors import StepError
-from openautoglm.inference.model import open_model
-from openautoglm.inference.package import (
-    CHOICE,
-    PACKAGE,
-    Choice,
-    Family,
-    Package,
-    TextInput,
-    Variant,
-)
+from openautoglm.artifacts.folder import PAYLOAD, write_text
+from openautoglm.compression.pack import SPEED, VARIANTS, Built, pack
+from openautoglm.config.params import CompressParams
 from openautoglm.observability.progress import say
 from openautoglm.steps.body import pure
+from openautoglm.steps.build import DIRECTIONS, Build
 from openautoglm.steps.runtime import Runtime
-from openautoglm.training.families import restore
-from openautoglm.training.job import VALID
+from openautoglm.tuning.plots import pareto_plot
+from openautoglm.tuning.search import search
+from openautoglm.tuning.storage import Storage, export
+from openautoglm.tuning.trials import Plan, Trial, pareto
+
+VALUES = ("bytes", "macro F1 on valid", "operations a text")
+STUDY, PARETO = "study.db", "pareto.png"
 
 
 @pure
 def compress(
     *, prepared: Path, trained: Path, params: CompressParams, runtime: Runtime, out: Path
 ) -> None:
-    """Write `payload/model.json`, its graphs and tokenizers, and `choice.json` beside them.
+    """Write the package: graphs, tokenizers, `model.json`, `variants.json`, and the choice.
+
+    Variants are the trials of a search for small, good and cheap ones: first each recipe of
+    `compress.recipes`, then other ways to cut the candidate and to teach a student. Recipes'
+    variants are kept, and of the others those that no variant beats in every respect.
 
     Raises:
-        StepError: A graph differs from the framework by more than `compress.max_difference`.
+        StepError: An fp32 graph differs from the framework by more than
+            `compress.max_difference`.
+        StoreError: The store of `Runtime.study` cannot be used.
     """
-    source = trained / PAYLOAD
-    told: dict[str, Any] = json.loads((source / "trained.json").read_text(encoding="utf-8"))
-    labels = tuple(told["labels"])
-    valid = read(prepared).split("valid").inputs
-    package = Package(
-        labels=labels,
-        base=told["base"],
-        candidate=told["candidate"],
-        fallback=told["fallback"],
-        families={
-            name: _family(source / name, valid, labels, params.compress, out / PAYLOAD)
-            for name in told["families"]
-        },
+    work = Build(prepared, trained, params, runtime.device, runtime.work)
+    space, starts = work.space(), work.starts()
+    plan = Plan(
+        seed=params.compress.seed,
+        rounds=params.compress.search.rounds if any(space.branches.values()) else 0,
+        trials=params.compress.search.trials,
+        directions=DIRECTIONS,
+        starts=starts,
     )
-    _write(out / PAYLOAD / PACKAGE, package)
-    choice = Choice(
-        family=package.candidate,
-        variant="fp32",
-        reason="fp32 is the only recipe in compress.recipes",
+    url = runtime.study or f"sqlite:///{runtime.work / STUDY}"
+    storage = Storage(url, f"compress {runtime.work.name.removeprefix('sha256-')[:16]}")
+    trials = search(
+        work,
+        space,
+        plan,
+        storage,
+        workers=runtime.workers,
+        step="compress",
+        after_round=lambda found: _tell(found, runtime.work),
     )
-    _write(out / CHOICE, choice)
+    front = {trial.number for trial in pareto(trials, DIRECTIONS)}
+    export(trials, space, DIRECTIONS, out / STUDY)
+    pareto_plot(trials, DIRECTIONS, VALUES, out / PARETO)
+    built = [work.built(trial, trial.number in front) for trial in trials]
+    kept = [one for one in built if one.trial < len(starts) or one.pareto]
+    chosen = pack(kept, work.left_out(), work.told, work.ground, params.compress, out)
+    say(f"{chosen.family} {chosen.variant}: {chosen.reason}")
+    _log(runtime, params, built, out)
 
 
-def _family(
-    source: Path, valid: Inputs, labels: tuple[str, ...], settings: CompressSettings, payload: Path
-) -> Family:
-    name = source.name
-    restored = restore(name, source)
-    (payload / name).mkdir()
-    input_ = restored.input
-    if isinstance(input_, TextInput):
-        tokenizer = f"{name}/tokenizer.json"
-        shutil.copyfile(source / input_.tokenizer, payload / tokenizer)
-        input_ = input_.model_copy(update={"tokenizer": tokenizer})
-    expected = np.load(source / VALID)
-    variants = {}
-    for recipe in settings.recipes:
-        graph = payload / name / f"{recipe}.onnx"
-        RECIPES[recipe](restored.module, restored.example, graph)
-        model = open_model(payload, graph, input_, labels, threads=settings.threads)
-        found = agreement(model.predict_proba(valid), expected)
-        size = graph.stat().st_size
-        say(
-            f"{name} {recipe}: {size / 1e6:.1f} MB, largest difference to the framework "
-            f"{found.max_difference:.1e} on {len(expected)} rows"
-        )
-        if not found.max_difference <= settings.max_difference:
-            raise StepError(
-                f"the {recipe} graph of {name} differs from the framework by "
-                f"{found.max_difference:.2e} on valid",
-                where="params.yaml, key compress.max_difference",
-                allowed=f"at most {settings.max_difference:g}",
-            )
-        # Rounded: the last digits of a difference are no property of the model.
-        variants[recipe] = Variant(
-            file=f"{name}/{recipe}.onnx",
-            bytes=size,
-            max_difference=float(f"{found.max_difference:.1e}"),
-            agreement=found.agreement,
-        )
-    return Family(input=input_, variants=variants)
+def _tell(trials: list[Trial], work: Path) -> None:
+    """Say and keep what the Pareto set is so far, for whoever looks while it goes on."""
+    front = pareto(trials, DIRECTIONS)
+    say(f"round {trials[-1].round}: {len(front)} of {len(trials)} variants are beaten by none")
+    lines = [f"{trial.number},{trial.point}" for trial in front]
+    write_text(work / "pareto.csv", "\n".join(["trial,variant", *lines]) + "\n")
 
 
-def _write(path: Path, model: BaseModel) -> None:
-    text = json.dumps(model.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+def _log(runtime: Runtime, params: CompressParams, built: Sequence[Built], out: Path) -> None:
+    with runtime.tracker.run("compress", key=runtime.work.name) as run:
+        run.params({"compress": params.compress.model_dump(mode="json")})
+        for one in built:
+            found = one.variation.measured
+            with run.nested(
+                f"{one.family} {one.precision}", key=f"{runtime.work.name} {one.trial}"
+            ) as nested:
+                nested.params({"family": one.family, "precision": one.precision, **one.settings})
+                figures = found.model_dump(exclude={"left_out", "input"})
+                nested.metrics(figures | {"pareto": float(one.pareto)})
+        for name in (PARETO, SPEED):
+            run.artifact(out / name)
+        run.artifact(out / PAYLOAD / VARIANTS)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.config.params import EvaluateParams, EvaluateSettings
 from openautoglm.data.prepared import Prepared, Split, read
-from openautoglm.inference.model import load
 from openautoglm.inference.package import read_choice, read_package
 from openautoglm.observability.progress import say
 from openautoglm.reports.evaluation import write_page
@@ -31,9 +30,11 @@ from openautoglm.statistics.classification import (
 )
 from openautoglm.steps.body import pure
 from openautoglm.steps.runtime import Runtime
+from openautoglm.steps.variants import compared, predicted
 from openautoglm.training.baseline import Baseline, fit_baseline
 
 Proba = NDArray[np.floating]
+_FIGURES = ("bytes", "agreement", "macro_f1", "accuracy", "change", "change_low", "change_high")
 
 
 @pure
@@ -46,13 +47,10 @@ def evaluate(
     test = rows.split("test")
     k = len(rows.labels)
     package, choice = read_package(compressed), read_choice(compressed)
-    model = load(compressed, threads=settings.threads)
-    proba = model.predict_proba(test.inputs)
-    say(f"{choice.family} {choice.variant}: {len(test.y)} rows of test predicted")
-    fallback = None
-    if package.fallback is not None:
-        other = load(compressed, family=package.fallback, threads=settings.threads)
-        fallback = other.predict_proba(test.inputs)
+    found = predicted(compressed, package, test, threads=settings.threads)
+    proba = found[choice.family, choice.variant]
+    fallback = found[package.fallback, "fp32"] if package.fallback else None
+    variants = compared(found, package, choice, test, settings)
     baseline = _baseline(rows, k)
     baseline_proba = baseline.predict_proba(test.inputs, k)
 
@@ -78,12 +76,15 @@ def evaluate(
     }
     verdict = _verdict(difference, settings)
     say(f"{verdict['verdict']}: {verdict['reason']}")
-    _write(out, rows.labels, test, proba, metrics, verdict, settings.confidence)
+    _write(out, rows.labels, test, proba, metrics, variants, verdict, settings.confidence)
     with runtime.tracker.run("evaluate", key=runtime.work.name) as run:
         run.params(params.model_dump(mode="json"))
         run.metrics(_flat(metrics))
-        for name in ("report.html", "confusion.png"):
-            run.artifact(out / name)
+        for row in variants:
+            name = f"variants.{row['family']}.{row['variant']}"
+            run.metrics({f"{name}.{key}": row[key] for key in _FIGURES})
+        for file in (out / "report.html", out / "confusion.png", out / PAYLOAD / "variants.csv"):
+            run.artifact(file)
 
 
 def _baseline(rows: Prepared, k: int) -> Baseline:
@@ -129,6 +130,7 @@ def _write(
     test: Split,
     proba: Proba,
     metrics: dict[str, Any],
+    variants: list[dict[str, Any]],
     verdict: dict[str, str],
     confidence: float,
 ) -> None:
@@ -143,6 +145,7 @@ def _write(
     _json(payload / "metrics.json", metrics)
     _json(payload / "verdict.json", verdict)
     _csv(payload / "per_class.csv", list(classes[0]), [list(row.values()) for row in classes])
+    _csv(payload / "variants.csv", list(variants[0]), [list(row.values()) for row in variants])
     _csv(
         payload / "confusion.csv",
         ["label", *labels],
@@ -160,6 +163,7 @@ def _write(
         out / "report.html",
         metrics=metrics,
         classes=classes,
+        variants=variants,
         verdict=verdict,
         confidence=confidence,
         confusion=out / "confusion.png",

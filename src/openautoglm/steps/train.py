@@ -11,7 +11,6 @@ import numpy as np
 from openautoglm.artifacts.folder import PAYLOAD, published
 from openautoglm.config.params import TrainParams
 from openautoglm.data.prepared import read
-from openautoglm.errors import ConfigError
 from openautoglm.observability.progress import say
 from openautoglm.statistics.classification import scores
 from openautoglm.steps.body import pure
@@ -20,25 +19,23 @@ from openautoglm.training.base import locate
 from openautoglm.training.devices import threads
 from openautoglm.training.families import fit
 from openautoglm.training.job import VALID, Job, Rows
+from openautoglm.training.settled import read_settled, refuse_numeric, settings_of
 
 
 @pure
-def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -> None:
+def train(*, prepared: Path, tuned: Path, params: TrainParams, runtime: Runtime, out: Path) -> None:
     """Write `payload/trained.json` and a folder a family, with its predictions on valid.
 
-    A family that a killed attempt has finished is taken as it is.
+    Each family trains with `train` and what tune found for it. One that a killed attempt has
+    finished is taken as it is.
 
     Raises:
         ConfigError: A setting does not fit the data or cannot be had on this machine.
         SourceError: `model.base` cannot be read.
     """
     rows = read(prepared)
-    if rows.features is not None and "transformer" in params.model.families:
-        raise ConfigError(
-            "the transformer takes texts, and the data has numeric features",
-            where="params.yaml, key model.families",
-            allowed="[glm]",
-        )
+    refuse_numeric(params.model.families, rows.features)
+    settled = read_settled(tuned)
     split = {name: rows.split(name) for name in ("train", "valid")}
     train_rows, valid_rows = (Rows(split[name].inputs, split[name].y) for name in split)
     base = None
@@ -50,25 +47,27 @@ def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -
         for family in params.model.families:
             # Another content of a base of the same name is another fit.
             work = runtime.work / (f"{family}-{base.digest}" if base else family)
-            done = work / "done"
+            done, checkpoints = work / "done", work / "checkpoints"
             if done.is_dir():
                 say(f"{family}: finished by a killed attempt")
             else:
+                mine = settings_of(family, params.train, settled)
+                say(f"{family}: {settled[family]['reason']}")
                 job = Job(
                     train=train_rows,
                     valid=valid_rows,
                     classes=len(rows.labels),
                     features=rows.features,
                     base=base,
-                    settings=params.train,
-                    work=work / "checkpoints",
+                    settings=mine,
+                    work=checkpoints,
                     device=runtime.device,
                     curve=run.metrics,
                 )
-                job.work.mkdir(parents=True, exist_ok=True)
+                checkpoints.mkdir(parents=True, exist_ok=True)
                 with published(done) as part:
                     fit(family, job, part)
-                shutil.rmtree(job.work)
+                shutil.rmtree(checkpoints)
             shutil.copytree(done, out / PAYLOAD / family)
             predicted = np.load(done / VALID).argmax(1)
             found[family] = scores(valid_rows.y, predicted, len(rows.labels))
@@ -83,6 +82,7 @@ def train(*, prepared: Path, params: TrainParams, runtime: Runtime, out: Path) -
         "candidate": ranked[0],
         "fallback": ranked[1] if len(ranked) > 1 else None,
         "families": list(params.model.families),
+        "settings": {family: settled[family]["settings"] for family in params.model.families},
         "valid": found,
     }
     text = json.dumps(told, indent=2, ensure_ascii=False)

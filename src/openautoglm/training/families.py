@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from openautoglm.errors import StepError
-from openautoglm.training import glm, pretrained, pruning, scratch
+from openautoglm.training import glm, pretrained, pruning, scratch, scratch_folder
 from openautoglm.training.job import VALID, Job, Restored
 from openautoglm.training.launch import devices_of, fit_in_processes, is_first, processes
 
@@ -67,5 +67,5 @@ def restore(name: str, folder: Path) -> Restored:
     """Read what `fit` or `prune` wrote into `folder`."""
     if name == "glm":
         return glm.restore(folder)
-    is_scratch = (folder / scratch.SHAPE).is_file()
-    return scratch.restore(folder) if is_scratch else pretrained.restore(folder)
+    is_scratch = (folder / scratch_folder.SHAPE).is_file()
+    return scratch_folder.restore(folder) if is_scratch else pretrained.restore(folder)

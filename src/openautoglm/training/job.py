@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +37,14 @@ class Teacher:
         proba: Its probabilities `float32[n, k]`, in the order of the job's train rows.
         temperature: Softens both sides; 1 leaves the probabilities as they are.
         weight: The teacher's share of the loss, 0 to 1; the rest is the labels'.
+        folders: What it consists of: folders of families, by name. A student from scratch starts
+            from the tables that it finds in them.
     """
 
     proba: NDArray[np.float32]
     temperature: float
     weight: float
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

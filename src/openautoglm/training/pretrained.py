@@ -25,7 +25,8 @@ from openautoglm.training.base import Base
 from openautoglm.training.blocks import Size, cut_to
 from openautoglm.training.job import Job, Restored
 from openautoglm.training.launch import is_first
-from openautoglm.training.scratch import FAMILY, Classifier
+from openautoglm.training.scratch import FAMILY
+from openautoglm.training.scratch_folder import Classifier
 from openautoglm.training.trainer import fit_classifier
 
 INPUT, TOKENIZER, LEFT, WEIGHTS = "input.json", "tokenizer.json", "left.json", "model.safetensors"

@@ -12,7 +12,7 @@ from torch import nn
 from openautoglm.inference.package import TextInput
 from openautoglm.observability.progress import say
 from openautoglm.text.tokenise import TextEncoder
-from openautoglm.training import pretrained, scratch
+from openautoglm.training import pretrained, scratch_folder
 from openautoglm.training.blocks import blocks, sizes
 from openautoglm.training.encoder import NgramTransformer
 from openautoglm.training.importance import (
@@ -71,7 +71,7 @@ def prune(
     valid = _recover(network, encoder, job)
     shutil.copyfile(source / taken.tokenizer, out / taken.tokenizer)
     if isinstance(network, NgramTransformer):
-        scratch.save(network, out, left=left)
+        scratch_folder.save(network, out, left=left)
     else:
         assert isinstance(network, pretrained.PretrainedHeads)
         pretrained.save(network, taken, out, left=left)

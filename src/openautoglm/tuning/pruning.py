@@ -10,8 +10,8 @@ import optuna
 from optuna import TrialPruned
 from optuna.trial import TrialState
 
-from openautoglm.tuning.studies import branch_study
 from openautoglm.tuning.space import Space
+from openautoglm.tuning.studies import branch_study
 from openautoglm.tuning.trials import Direction, Trial
 
 __all__ = ["FEWEST", "MedianRule", "TrialPruned"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from openautoglm.compression.export import export
+from openautoglm.compression.recipe import Recipe, Source
 
 
-def build(module: torch.nn.Module, example: torch.Tensor, out: Path) -> None:
-    """Write the graph of `module` to `out`; arguments as in `export`."""
-    export(module, example, out)
+def build(source: Source, out: Path) -> None:
+    """Write the graph of the source's module to `out`."""
+    export(source.module, source.example, out)
+
+
+RECIPE = Recipe(build, bound=1e-4, lossy=False)
+"""Bound: sums in another order than torch's."""

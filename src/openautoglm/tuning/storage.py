@@ -1,0 +1,145 @@
+"""Where a study is kept: an SQL database that several workers share, and a copy to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy.exc import SQLAlchemyError
+
+from openautoglm.errors import StoreError
+from openautoglm.tuning.space import Space
+from openautoglm.tuning.studies import STATES, parameters, quiet
+from openautoglm.tuning.trials import Direction, Trial
+
+_PATIENCE = 60.0  # seconds that SQLite waits for another worker's write
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A study in a database.
+
+    Attributes:
+        url: SQLAlchemy URL.
+        name: Name of the study in it.
+        heartbeat: Seconds between two signs of life of a trial that runs.
+        grace: Seconds without one after which a trial on another machine is given up.
+    """
+
+    url: str
+    name: str
+    heartbeat: int = 10
+    grace: int = 60
+
+    def __str__(self) -> str:
+        with suppress(SQLAlchemyError):
+            shown = sqlalchemy.make_url(self.url).render_as_string(hide_password=True)
+            return f"study {self.name} in {shown}"
+        return f"study {self.name}"
+
+
+@contextmanager
+def opened(storage: Storage) -> Iterator[RDBStorage]:
+    """The database, its tables made when they are missing; closed at the end.
+
+    Raises:
+        StoreError: It cannot be reached or used.
+    """
+    try:
+        rdb = _open(storage)
+    except (SQLAlchemyError, ImportError, optuna.exceptions.OptunaError) as error:
+        raise StoreError(
+            f"the database of trials cannot be used: {str(error).splitlines()[0]}",
+            where=str(storage),
+            allowed="an SQLAlchemy URL, such as sqlite:////folder/study.db",
+        ) from error
+    try:
+        yield rdb
+    finally:
+        rdb.remove_session()
+        rdb.engine.dispose()
+
+
+def export(
+    trials: Sequence[Trial],
+    space: Space,
+    directions: Sequence[Direction],
+    path: Path,
+    name: str = "study",
+) -> None:
+    """Write finished trials as an SQLite study that `optuna-dashboard sqlite:///PATH` opens.
+
+    Args:
+        trials: They keep their numbers: the file has no trace of attempts that were killed.
+        space: Their space.
+        directions: One a value.
+        path: Appears whole, and replaces what was there.
+        name: Name of the study in it.
+    """
+    part = path.with_name(f".{path.name}.part-{os.getpid()}")
+    part.unlink(missing_ok=True)
+    try:
+        with opened(Storage(f"sqlite:///{part}", name)) as rdb:
+            with quiet():
+                study = optuna.create_study(
+                    study_name=name, storage=rdb, directions=list(directions)
+                )
+            branches = list(dict.fromkeys([*space.branches, *(t.point.branch for t in trials)]))
+            study.add_trials([_frozen(trial, space, branches) for trial in trials])
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _frozen(trial: Trial, space: Space, branches: Sequence[str]) -> Any:
+    params, distributions = parameters(space, trial.point, branches)
+    return optuna.trial.create_trial(
+        state=STATES[trial.state],
+        values=trial.values or None,
+        params=params,
+        distributions=distributions,
+        user_attrs={"round": trial.round, "place": trial.place, "point": str(trial.point)},
+        intermediate_values=dict(trial.reports),
+    )
+
+
+def _open(storage: Storage) -> RDBStorage:
+    sqlite = storage.url.startswith("sqlite:")
+    with quiet():
+        rdb = RDBStorage(
+            _driven(storage.url).replace("{", "{{").replace("}", "}}"),
+            engine_kwargs={"connect_args": {"timeout": _PATIENCE}} if sqlite else {},
+            heartbeat_interval=storage.heartbeat,
+            grace_period=storage.grace,
+        )
+    if sqlite:
+        rdb.engine.dispose()
+        sqlalchemy.event.listen(rdb.engine, "connect", _by_hand)
+        sqlalchemy.event.listen(rdb.engine, "begin", _immediate)
+    return rdb
+
+
+def _driven(url: str) -> str:
+    # SQLAlchemy 2.1 takes a bare `postgresql` for psycopg 3, our extra brings psycopg2.
+    scheme, separator, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql") and find_spec("psycopg") is None:
+        scheme = "postgresql+psycopg2"
+    return f"{scheme}{separator}{rest}"
+
+
+def _by_hand(connection: Any, _: object) -> None:
+    connection.isolation_level = None
+
+
+def _immediate(connection: Any) -> None:
+    # SQLite knows no `select ... for update`: two workers that read before they write would
+    # both claim a trial, or give up as deadlocked. So a transaction is a writer's at once.
+    connection.exec_driver_sql("begin immediate")

@@ -1,0 +1,176 @@
+"""`openautoglm step drift` and `openautoglm drift`, in a small project whose chain has run."""
+
+import json
+import shutil
+import sqlite3
+
+import pytest
+
+from openautoglm.cli.drift import drift
+from openautoglm.config.project import Project
+from openautoglm.errors import ArtifactError, InputError
+from openautoglm.steps.catalog import STEPS
+from tests.support.project import Small, rows, write_csv
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("drift")]
+SPLITS = {"train": 0.5, "valid": 0.1, "test": 0.15, "replay": 0.05, "reference": 0.2}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project up to the drift step, whose windows have a hundred rows."""
+    small = Small(tmp_path_factory.mktemp("drift") / "project", count=1200)
+    small.change(data={"splits": SPLITS}, drift={"rows": 100, "threads": 1})
+    names = list(STEPS)
+    for name in [*names[: names.index("evaluate")], "drift"]:
+        small.run("openautoglm", "step", name)
+    write_csv(small.root / "same.csv", rows(200, seed=7))
+    reviews = [(f"这家餐厅的第{i}道菜非常好吃，服务也很周到！", "铁路") for i in range(150)]
+    write_csv(small.root / "reviews.csv", reviews)
+    write_csv(small.root / "few.csv", rows(60, seed=8))
+    return small
+
+
+@pytest.fixture
+def judge(project, monkeypatch, capsys):
+    """The command in this process: the same function, without seconds of start-up."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def call(name, root=project.root, *, text=None, label=None, out=None):
+        drift(Project(root), project.root / name, text=text, label=label, out=out, as_json=True)
+        return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+def metrics(project, like):
+    with sqlite3.connect(project.root / "mlflow.db") as database:
+        found = database.execute("select key from metrics where key like ?", (like,)).fetchall()
+    return {key for (key,) in found}
+
+
+def test_the_step_shows_test_and_a_window_that_is_shifted_on_purpose(project):
+    folder = project.root / "reports" / "drift"
+    summary = json.loads((folder / "payload" / "drift.json").read_text(encoding="utf-8"))
+    assert {name: one["verdict"] for name, one in summary["windows"].items()} == {
+        "test": "none",
+        "shifted": "drift",
+    }
+    assert sorted(path.name for path in (folder / "payload").iterdir()) == [
+        "drift.json",
+        "shifted.json",
+        "test.json",
+    ]
+    beside = {"test.html", "test.json", "shifted.html", "shifted.json", "manifest.json"}
+    assert beside <= {path.name for path in folder.iterdir()}
+
+
+def test_the_step_again_is_the_same_payload(project, tmp_path):
+    project.run("openautoglm", "step", "drift", "--out", str(tmp_path / "again"))
+    digests = [
+        json.loads((folder / "manifest.json").read_text())["digest"]
+        for folder in (project.root / "reports" / "drift", tmp_path / "again")
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_the_steps_effects_are_in_mlflow(project):
+    found = metrics(project, "drift.%")
+    assert {"drift.test.length", "drift.shifted.class", "drift.test.drifted_columns"} <= found
+
+
+def test_fewer_rows_than_are_compared_are_too_little_data(project, tmp_path):
+    project.change(drift={"rows": 1000})
+    done = project.run("openautoglm", "step", "drift", "--out", str(tmp_path / "out"))
+    project.change(drift={"rows": 100})
+    payload = tmp_path / "out" / "payload" / "drift.json"
+    summary = json.loads(payload.read_text(encoding="utf-8"))
+    assert {one["verdict"] for one in summary["windows"].values()} == {"too little data"}
+    assert "more are needed" in done.stderr
+
+
+def test_a_window_like_the_reference_does_not_drift(project):
+    done = project.run("openautoglm", "drift", "--current", "same.csv")
+    assert "none: no column drifts" in done.stdout
+    assert "200 found, 200 can be used" in done.stdout
+    assert (project.root / "reports/drift-windows/same/report.html").is_file()
+    assert "drift.window.length" in metrics(project, "drift.window.%")
+
+
+def test_another_domain_drifts_and_the_columns_are_named(project, judge):
+    found = judge("reviews.csv")
+    assert found["verdict"] == "drift"
+    drifted = [c["column"] for c in found["columns"] if c["verdict"] == "drift"]
+    assert {"length", "class", "unseen_characters"} <= set(drifted)
+    assert drifted[0] in found["reason"]
+    folder = project.root / "reports" / "drift-windows" / "reviews"
+    assert json.loads((folder / "window.json").read_text(encoding="utf-8")) == found
+
+
+def test_a_short_window_says_how_many_rows_are_missing(judge):
+    found = judge("few.csv")
+    assert found["verdict"] == "too little data"
+    assert "the window has 60 rows, 40 more are needed" in found["reason"]
+
+
+def test_a_window_without_labels_has_its_other_columns_compared(project, judge):
+    lines = [json.dumps({"query": text}) for text, _ in rows(150, seed=9)]
+    (project.root / "queries.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    found = judge("queries.jsonl", text="query")
+    assert found["verdict"] == "none"
+    assert "class" not in [c["column"] for c in found["columns"]]
+    assert "class shares were not compared" in found["notes"][0]
+
+
+def test_rows_of_train_are_told(judge):
+    found = judge("data/source/rows.csv")
+    assert any("of these rows are in train" in note for note in found["notes"])
+
+
+def test_a_report_replaces_a_report_and_nothing_else(judge, tmp_path):
+    report, mine = tmp_path / "report", tmp_path / "mine"
+    assert judge("few.csv", out=report) == judge("few.csv", out=report)
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="would be replaced"):
+        judge("few.csv", out=mine)
+    assert (mine / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "told"),
+    [
+        ("none.csv", {}, "there is no such file"),
+        ("same.csv", {"text": "body"}, "no column `body`"),
+        ("same.csv", {"label": "truth"}, "no column `truth`"),
+    ],
+)
+def test_bad_input_is_told_and_leaves_nothing(judge, tmp_path, name, columns, told):
+    with pytest.raises(InputError, match=told):
+        judge(name, out=tmp_path / "out", **columns)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_chain_that_has_not_run_is_told(project, judge, tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(project.root / name, tmp_path)
+    with pytest.raises(ArtifactError, match="dvc repro"):
+        judge("same.csv", tmp_path)
+
+
+def test_a_model_of_other_rows_is_refused(project, judge, tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(project.root / name, tmp_path)
+    for name in ("data/prepared", "models/compressed"):
+        shutil.copytree(project.root / name, tmp_path / name)
+    manifest = tmp_path / "models/compressed/manifest.json"
+    values = json.loads(manifest.read_text(encoding="utf-8"))
+    values["inputs"]["prepared"] = "sha256-" + "0" * 64
+    manifest.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ArtifactError, match="made from other rows"):
+        judge("same.csv", tmp_path)
+
+
+def test_bad_input_is_exit_code_2(project):
+    done = project.run("openautoglm", "drift", "--current", "none.csv", code=2)
+    assert "there is no such file" in done.stderr

@@ -1,0 +1,94 @@
+"""Workers and kills: real processes, killed at trials of their own; one outcome all the same."""
+
+import os
+import random
+
+import psutil
+import pytest
+
+from openautoglm.tuning.search import search
+from openautoglm.tuning.storage import Storage
+from tests.support.tuning import PLAN, SPACE, Objective, in_a_process, lines, times, wait_for
+
+pytestmark = pytest.mark.slow
+
+TRIALS = 2 + PLAN.rounds * PLAN.trials
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return search(Objective(folder), SPACE, PLAN, Storage(f"sqlite:///{folder}/study.db", "tune"))
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return Storage(f"sqlite:///{tmp_path}/study.db", "tune")
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_change_nothing_and_share_no_trial(workers, undisturbed, storage, tmp_path):
+    assert search(Objective(tmp_path), SPACE, PLAN, storage, workers=workers) == undisturbed
+    assert set(times(tmp_path, "begun").values()) == {1}
+
+
+def killed_and_resumed(storage, folder, hold, workers):
+    """Kill a search, caller only, while all its workers hold a trial; then finish it."""
+    process = in_a_process(Objective(folder, hold=hold), storage, PLAN, workers)
+    wait_for((folder / "held").exists)
+    process.kill()
+    process.join()
+    for pid in {pid for pid, _ in lines(folder, "begun")}:
+        wait_for(lambda pid=pid: not psutil.pid_exists(pid))
+    finished = times(folder, "ended")
+    found = search(Objective(folder), SPACE, PLAN, storage)
+    again = times(folder, "ended")
+    assert all(again[point] == 1 for point in finished)
+    return found
+
+
+@pytest.mark.parametrize("hold", [0, 5, 11])
+def test_a_killed_search_goes_on(hold, undisturbed, storage, tmp_path):
+    assert killed_and_resumed(storage, tmp_path, hold, workers=1) == undisturbed
+
+
+def test_workers_end_with_their_caller_and_the_search_goes_on(undisturbed, storage, tmp_path):
+    assert killed_and_resumed(storage, tmp_path, 4, workers=3) == undisturbed
+
+
+def test_the_trial_of_a_killed_worker_is_run_by_another(undisturbed, storage, tmp_path, capfd):
+    objective = Objective(tmp_path, die=0, spare=os.getpid())
+    assert search(objective, SPACE, PLAN, storage, workers=2) == undisturbed
+    assert (tmp_path / "died").exists()
+    assert "a worker died (-9); its trial is run again" in capfd.readouterr().err
+
+
+def until_it_ends(storage, folder, die, workers):
+    """Run a search that kills one of its processes, again until it ends by itself."""
+    for _ in range(2):
+        process = in_a_process(Objective(folder, die=die), storage, PLAN, workers)
+        process.join()
+        if process.exitcode == 0:
+            return search(Objective(folder), SPACE, PLAN, storage)
+    raise AssertionError(f"the search ended with {process.exitcode}")
+
+
+def resumed_after_a_death(undisturbed, storage, folder, die, workers):
+    assert until_it_ends(storage, folder, die, workers) == undisturbed
+    assert (folder / "died").exists()
+    assert set(times(folder, "ended").values()) == {1}
+    assert times(folder, "begun").total() == TRIALS + 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whichever_process_dies_nothing_changes(seed, undisturbed, storage, tmp_path):
+    rng = random.Random(seed)
+    die, workers = rng.randint(1, TRIALS), rng.randint(1, 3)
+    resumed_after_a_death(undisturbed, storage, tmp_path, die, workers)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("die", range(1, TRIALS + 1))
+def test_whichever_process_dies_at_whichever_trial(die, workers, undisturbed, storage, tmp_path):
+    resumed_after_a_death(undisturbed, storage, tmp_path, die, workers)
