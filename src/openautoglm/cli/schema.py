@@ -35,6 +35,13 @@ _BOUNDS = {
 }
 
 
+_SHORT = {
+    "Range": "`{low, high}`, with `log: true` to search the logarithm",
+    "Choices": "`{choices: [...]}`",
+}
+"""Small models inside others, as a reader writes them."""
+
+
 def json_schema() -> str:
     """JSON Schema of `params.yaml`."""
     return json.dumps(Params.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
@@ -86,6 +93,8 @@ def _row(key: str, node: Node, required: list[str]) -> str:
 
 
 def _takes(node: Node) -> str:
+    if "$ref" in node:
+        return _SHORT[_model(node)]
     if "anyOf" in node:
         return " or ".join(_takes(part) for part in node["anyOf"])
     if values := node.get("enum") or ([node["const"]] if "const" in node else []):
@@ -95,7 +104,7 @@ def _takes(node: Node) -> str:
     if node["type"] == "array":
         return f"list{suffix} of {_takes(node['items'])}"
     if node["type"] == "object":
-        return f"mapping{suffix} of text to {_takes(node['additionalProperties'])}"
+        return f"mapping{suffix} of keys to {_takes(node['additionalProperties'])}"
     return _TYPES[node["type"]] + suffix
 
 
