@@ -8,11 +8,23 @@ import pytest
 
 from openautoglm.tuning.search import search
 from openautoglm.tuning.storage import Storage
-from tests.support.tuning import PLAN, SPACE, Objective, in_a_process, lines, times, wait_for
+from tests.support.tuning import (
+    PLAN,
+    SMALL,
+    SPACE,
+    Objective,
+    in_a_process,
+    killed_at,
+    lines,
+    times,
+    wait_for,
+)
 
 pytestmark = pytest.mark.slow
 
 TRIALS = 2 + PLAN.rounds * PLAN.trials
+COMMITS = 90
+"""Writes to the database of a small search, its tables among them; a few less than there are."""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +97,30 @@ def test_whichever_process_dies_nothing_changes(seed, undisturbed, storage, tmp_
     rng = random.Random(seed)
     die, workers = rng.randint(1, TRIALS), rng.randint(1, 3)
     resumed_after_a_death(undisturbed, storage, tmp_path, die, workers)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    return search(Objective(folder), SPACE, SMALL, Storage(f"sqlite:///{folder}/study.db", "tune"))
+
+
+def resumed_after_a_commit(commit, small, storage, folder):
+    assert killed_at(commit, folder, storage)
+    assert search(Objective(folder), SPACE, SMALL, storage) == small
+    # One trial may have ended without its end being written down.
+    assert sorted(times(folder, "ended").values())[:-1] == [1] * (len(small) - 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_search_killed_at_a_commit_goes_on(seed, small, storage, tmp_path):
+    resumed_after_a_commit(random.Random(seed).randint(1, COMMITS), small, storage, tmp_path)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("commit", range(1, COMMITS + 1))
+def test_a_search_killed_at_any_commit_goes_on(commit, small, storage, tmp_path):
+    resumed_after_a_commit(commit, small, storage, tmp_path)
 
 
 @pytest.mark.sweep

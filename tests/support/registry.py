@@ -87,6 +87,7 @@ def write_compressed(folder: Path, seed: int, kind: str = "text") -> None:
         "file": "glm/fp32.onnx",
         "bytes": (payload / "glm" / "fp32.onnx").stat().st_size,
         "max_difference": 1e-7,
+        "odd_difference": 1e-7,
         "agreement": 1.0,
     }
     _json(
@@ -96,9 +97,18 @@ def write_compressed(folder: Path, seed: int, kind: str = "text") -> None:
             "base": None,
             "candidate": "glm",
             "fallback": None,
-            "families": {"glm": {"input": taken, "variants": {"fp32": variant}}},
+            "families": {
+                "glm": {
+                    "kind": "trained",
+                    "settings": {},
+                    "operations": 90,
+                    "input": taken,
+                    "variants": {"fp32": variant},
+                }
+            },
         },
     )
+    _json(payload / "left_out.json", [{"family": "glm", "variant": "int8", "reason": "no table"}])
     _json(folder / "choice.json", {"family": "glm", "variant": "fp32", "reason": "only one"})
     digest = folder_digest(payload)
     lineage = {"fetch": "sha256-f", "prepare": "sha256-p", "train": f"sha256-{seed}"}
@@ -146,6 +156,11 @@ def write_evaluation(
     with (payload / "per_class.csv").open("w", encoding="utf-8", newline="") as stream:
         lines = [[label, right, right, right, rows / 3] for label in LABELS]
         csv.writer(stream).writerows([["label", "precision", "recall", "f1", "support"], *lines])
+    with (payload / "variants.csv").open("w", encoding="utf-8", newline="") as stream:
+        names = ("family", "variant", "served", "bytes", "operations", "agreement")
+        more = ("macro_f1", "accuracy", "change", "change_low", "change_high")
+        row = ["glm", "fp32", 1, 700, 90, 1.0, right, right, 0.0, 0.0, 0.0]
+        csv.writer(stream).writerows([[*names, *more], row])
     (folder / "report.html").write_text("<h1>report</h1>", encoding="utf-8")
     manifest(
         folder,

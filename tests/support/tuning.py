@@ -40,6 +40,8 @@ STARTS = (
 PLAN = Plan(seed=3, rounds=2, trials=6, directions=("maximize",), starts=STARTS, prune=True)
 SMALL = replace(PLAN, rounds=1, trials=4)
 EPOCHS = 3
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.support.tuning"])
 SOON = 60.0
 
 
@@ -50,7 +52,7 @@ class Objective:
     Attributes:
         calls: Folder that holds the lines.
         hold: Trials begun after so many wait until they are killed.
-        die: The process that begins so manieth trial kills itself, once.
+        die: The process that begins the n-th trial kills itself, once.
         spare: A process that does not die, and waits with its first trial until one has.
     """
 
@@ -139,6 +141,34 @@ def in_a_process(
     )
     process.start()
     return process
+
+
+def killed_at(commit: int, calls: Path, storage: Storage) -> bool:
+    """Search alone until the n-th commit to the database, which kills the process.
+
+    Returns:
+        Whether it came so far.
+    """
+    process = FORKS.Process(target=_search_until, args=(commit, calls, storage))
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+def _search_until(last: int, calls: Path, storage: Storage) -> None:
+    import sqlalchemy
+
+    commits = 0
+
+    def tick(*_: object) -> None:
+        nonlocal commits
+        commits += 1
+        if commits == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "commit", tick)
+    search(Objective(calls), SPACE, SMALL, storage)
 
 
 def wait_for(condition) -> None:

@@ -23,9 +23,29 @@ SCHEMA = {
 }
 
 
+BEST = {
+    "glm": {"trial": 3, "settings": {"glm.penalty": 20.0}, "reason": "trial 3 of 4: penalty=20"}
+}
+TRIALS = """trial,round,family,state,macro_f1,settings
+0,0,glm,complete,0.7,"{""glm.penalty"": 32.0}"
+3,1,glm,complete,0.75,"{""glm.penalty"": 20.0}"
+4,1,glm,pruned,,"{""glm.penalty"": 99.0}"
+"""
+DRIFT = {
+    "test": {"verdict": "none", "expected": "none", "reason": "9 columns like the reference"},
+    "shifted": {"verdict": "none", "expected": "drift", "reason": "the alarm did not ring"},
+}
+
+
 @pytest.fixture
 def chain(tmp_path):
     chain = Chain(tmp_path).make()
+    tuned, drift = tmp_path / "models/tuned/payload", tmp_path / "reports/drift/payload"
+    for folder in (tuned, drift):
+        folder.mkdir(parents=True)
+    (tuned / "best.json").write_text(json.dumps(BEST), encoding="utf-8")
+    (tuned / "trials.csv").write_text(TRIALS, encoding="utf-8")
+    (drift / "drift.json").write_text(json.dumps({"windows": DRIFT}), encoding="utf-8")
     payload = tmp_path / "data" / "prepared" / "payload"
     payload.mkdir(parents=True)
     (payload / "schema.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
@@ -66,6 +86,25 @@ def test_it_tells_rows_quality_and_registration(chain):
     assert "compare" not in shown
     assert "\x1b" not in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_best_trials_come_first(chain):
+    shown = page(chain)
+    assert shown.index("penalty=20") < shown.index("penalty=32")
+    assert "3 trials, 1 pruned" in shown
+    assert "glm: trial 3 of 4: penalty=20" in shown
+
+
+def test_every_variant_and_every_recipe_without_one_is_told(chain):
+    shown = page(chain)
+    assert "* glm fp32" in shown
+    assert "no int8 of glm: no table" in shown
+
+
+def test_a_window_with_another_verdict_than_expected_is_marked(chain):
+    shown = page(chain)
+    assert "test: none: 9 columns like the reference" in shown
+    assert "shifted: none (expected: drift): the alarm did not ring" in shown
 
 
 def test_a_failed_gate_comes_first(chain):

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from openautoglm.artifacts.folder import PAYLOAD
-from openautoglm.compression.pack import LEFT_OUT, SPEED
+from openautoglm.compression.pack import LEFT_OUT
 from openautoglm.config.project import Project
+from openautoglm.inference.package import SPEED
 
 _TUNED, _COMPRESSED = "models/tuned", "models/compressed"
 _EVALUATION, _DRIFT = "reports/evaluation", "reports/drift"
@@ -56,30 +57,31 @@ def variants(project: Project) -> Iterator[str | Table]:
     if file.is_file():
         speed = _json(file)
     yield _variants(rows, speed.get("variants", {}))
+    yield (
+        f"* is served; speed, same class and change in accuracy on test: against "
+        f"{rows[0]['family']} {rows[0]['variant']}"
+    )
     if speed:
         flags = [flag for flag in speed["flags"] if flag in ("avx2", "avx512_vnni", "amx_int8")]
-        yield (
-            f"speed of 1 text and of 32, agreement and change against {rows[0]['family']} fp32; "
-            f"{speed['threads']} threads of {speed['cpu']}, {' '.join(flags) or 'no vector flags'}"
-        )
+        yield f"threads: {speed['threads']}; {speed['cpu']}, {' '.join(flags) or 'no such flags'}"
     left_out = _json(project.root / _COMPRESSED / PAYLOAD / LEFT_OUT)
     for one in left_out:
         yield f"no {one['variant']} of {one['family']}: {one['reason']}"
 
 
 def _variants(rows: list[dict[str, str]], speed: dict[str, Any]) -> Table:
-    table = _table("variant", "MB", "speed 1", "32", "same class", "accuracy on test, change")
+    table = _table("variant", "MB", "1 text", "32", "same %", "accuracy %", "change, points")
     first = f"{rows[0]['family']}/{rows[0]['variant']}"
     for row in rows:
         name = f"{row['family']}/{row['variant']}"
         served = row["served"] == "1"
-        change = "" if name == first else f" {_spread(row)}"
         table.add_row(
-            Text(f"{row['family']} {row['variant']}" + (" (served)" if served else "")),
+            Text(f"{'* ' if served else '  '}{row['family']} {row['variant']}", no_wrap=True),
             f"{int(row['bytes']) / 1e6:.1f}",
             *(_faster(name, first, speed, batch) for batch in ("ms_1", "ms_32")),
-            f"{100 * float(row['agreement']):.2f} %",
-            f"{float(row['accuracy']):.4f}{change}",
+            f"{100 * float(row['agreement']):.2f}",
+            f"{100 * float(row['accuracy']):.2f}",
+            "" if name == first else _spread(row),
             style="bold" if served else None,
         )
     return table
@@ -93,8 +95,8 @@ def _faster(name: str, first: str, speed: dict[str, Any], batch: str) -> str:
 
 
 def _spread(row: dict[str, str]) -> str:
-    value, low, high = (float(row[key]) for key in ("change", "change_low", "change_high"))
-    return f"{value:+.4f} [{low:+.4f}, {high:+.4f}]"
+    value, low, high = (100 * float(row[key]) for key in ("change", "change_low", "change_high"))
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def windows(project: Project) -> Iterator[str | Table]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
+from openautoglm.compression.attention import fuse_attention
 from openautoglm.compression.blockwise import GROUP, Grid, grid, pack
 from openautoglm.compression.graph import MICROSOFT, Weight, products, read, rewrite, write
 from openautoglm.compression.lookups import shrink_lookups
@@ -29,7 +30,7 @@ def write_int4(fp32: Path, rounding: Rounding, out: Path) -> None:
             its rows are looked up one at a time, so no number can make good another's error.
         out: The file to write.
     """
-    model = read(fp32)
+    model = fuse_attention(read(fp32))
     nodes: dict[str, list[NodeProto]] = {}
     constants: Arrays = {}
     for weight in products(model):

@@ -22,6 +22,7 @@ from openautoglm.config.compression import CompressSettings
 from openautoglm.inference.package import (
     CHOICE,
     PACKAGE,
+    SPEED,
     Choice,
     Family,
     Kind,
@@ -31,7 +32,7 @@ from openautoglm.inference.package import (
 )
 from openautoglm.statistics.bootstrap import Interval, paired_difference
 
-VARIANTS, LEFT_OUT, SPEED = "variants.csv", "left_out.json", "speed.json"
+VARIANTS, LEFT_OUT = "variants.csv", "left_out.json"
 
 
 @dataclass(frozen=True)

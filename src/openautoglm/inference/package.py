@@ -12,6 +12,8 @@ from openautoglm.errors import ArtifactError
 
 PACKAGE = "model.json"
 CHOICE = "choice.json"
+SPEED = "speed.json"
+"""Beside the payload: milliseconds of each variant, with the CPU, its flags and the threads."""
 Kind = Literal["trained", "pruned", "distilled"]
 M = TypeVar("M", bound=BaseModel)
 

@@ -51,7 +51,7 @@ def card(
 # {model}
 
 {choice.family}, {choice.variant}, {variant.bytes / 1e6:.1f} MB; \
-{f"fine-tuned from {package.base}" if package.base else "trained from scratch"}.
+{f"fine-tuned from {package.base}" if package.base else "trained from scratch"}. {choice.reason}.
 Takes {inputs}. Tells one of {len(package.labels)} classes: {_some(package.labels)}.
 
 On {metrics["rows"]} rows of test, intervals in brackets:

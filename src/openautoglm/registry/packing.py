@@ -25,7 +25,7 @@ from openautoglm.artifacts.code import PACKAGE, imported_modules, source_file
 from openautoglm.artifacts.digest import file_sha256, value_digest
 from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.artifacts.manifest import MANIFEST
-from openautoglm.inference.package import CHOICE, NumericInput, read_choice, read_package
+from openautoglm.inference.package import CHOICE, SPEED, NumericInput, read_choice, read_package
 from openautoglm.registry import loader
 
 EVALUATION = "evaluation"
@@ -50,8 +50,10 @@ def pack(
     """
     data = work / _DATA
     shutil.copytree(compressed / PAYLOAD, data / PAYLOAD)
-    for name in (CHOICE, MANIFEST):
-        shutil.copyfile(compressed / name, data / name)
+    shutil.copyfile(compressed / CHOICE, data / CHOICE)
+    for name in (MANIFEST, SPEED):
+        if (compressed / name).is_file():
+            shutil.copyfile(compressed / name, data / name)
     code = _bundle(work)
     with _quiet():
         mlflow.pyfunc.save_model(

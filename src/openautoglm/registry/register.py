@@ -137,16 +137,20 @@ def _tags(candidate: Candidate) -> dict[str, str]:
 
 def _log(run: Run, candidate: Candidate) -> None:
     """Parameters and metrics under the same names for every version."""
-    run.params(candidate.params)
+    family = candidate.package.families[candidate.choice.family]
+    run.params(
+        {**candidate.params, "served": family.settings} if family.settings else candidate.params
+    )
     # What is logged first is what MLflow's compare page draws first.
     own = dict(candidate.metrics["candidate"])
     flat = {"macro_f1": own["macro_f1"]} | flatten(own)
     flat |= flatten({key: value for key, value in candidate.metrics.items() if key != "candidate"})
-    variant = candidate.package.families[candidate.choice.family].variants[candidate.choice.variant]
+    variant = family.variants[candidate.choice.variant]
     run.metrics(
         {key: value for key, value in flat.items() if isinstance(value, int | float)}
         | {f"f1/{label}": value for label, value in candidate.classes.items()}
-        | {"model_bytes": variant.bytes, "agreement": variant.agreement}
+        | {"model_bytes": variant.bytes, "operations": family.operations}
+        | {"agreement": variant.agreement}
     )
 
 

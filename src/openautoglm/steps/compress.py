@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openautoglm.artifacts.folder import PAYLOAD, write_text
-from openautoglm.compression.pack import SPEED, VARIANTS, Built, pack
+from openautoglm.compression.pack import VARIANTS, Built, pack
 from openautoglm.config.params import CompressParams
+from openautoglm.inference.package import SPEED
 from openautoglm.observability.progress import say
 from openautoglm.steps.body import pure
 from openautoglm.steps.build import DIRECTIONS, Build

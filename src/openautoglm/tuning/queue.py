@@ -168,7 +168,9 @@ class Queue:
     def _slots(self) -> dict[tuple[int, int], list[Any]]:
         slots: dict[tuple[int, int], list[Any]] = {}
         for trial in self._trials():
-            slots.setdefault((trial.user_attrs[ROUND], trial.user_attrs[PLACE]), []).append(trial)
+            if ROUND in trial.user_attrs:  # a dashboard can add trials of its own
+                place = trial.user_attrs[ROUND], trial.user_attrs[PLACE]
+                slots.setdefault(place, []).append(trial)
         return slots
 
 

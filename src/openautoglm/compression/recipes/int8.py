@@ -15,6 +15,7 @@ from pathlib import Path
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+from openautoglm.compression.attention import fuse_attention
 from openautoglm.compression.conditions import holds_weights
 from openautoglm.compression.graph import named, products, read, write
 from openautoglm.compression.lookups import shrink_lookups
@@ -23,7 +24,7 @@ from openautoglm.compression.recipe import Recipe, Source
 
 def build(source: Source, out: Path) -> None:
     """Write the fp32 graph with 8-bit products and tables."""
-    model = read(source.fp32)
+    model = fuse_attention(read(source.fp32))
     shrink_lookups(model, bits=8)
     names = named(products(model))
     if names:

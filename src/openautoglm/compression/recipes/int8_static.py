@@ -11,6 +11,7 @@ from pathlib import Path
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 
+from openautoglm.compression.attention import fuse_attention
 from openautoglm.compression.conditions import holds_products
 from openautoglm.compression.graph import named, products, read, write
 from openautoglm.compression.lookups import shrink_lookups
@@ -20,7 +21,7 @@ from openautoglm.compression.recipe import Recipe, Source
 
 def build(source: Source, out: Path) -> None:
     """Write the fp32 graph with 8-bit products, calibrated, and 8-bit tables."""
-    model = read(source.fp32)
+    model = fuse_attention(read(source.fp32))
     # ONNX Runtime's own calibration runs on all cores, and its sums would follow their number.
     seen = ranges(model, products(model), source.calibration)
     shrink_lookups(model, bits=8)
