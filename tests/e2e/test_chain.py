@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 
+from openautoglm.steps.catalog import STEPS
 from tests.support.project import Small
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
@@ -47,13 +48,16 @@ def registered(project):
 
 
 def test_the_page_tells_rows_quality_and_what_was_registered(chain):
-    for part in ("600", "macro F1", "baseline", "champion", "small", "mlflow ui"):
+    for part in (
+        *("600", "best trials", "macro F1", "baseline", "* ", "int4-gptq", "distilled"),
+        *("drift", "test: ", "shifted: ", "champion", "small", "mlflow ui"),
+    ):
         assert part in chain.page, chain.page
     assert registered(chain) == ([("small", 1)], [("small", "champion", 1)])
 
 
 def test_every_step_showed_progress(chain):
-    for step in ("fetch", "prepare", "train", "compress", "evaluate", "register"):
+    for step in STEPS:
         assert f"[{step}] " in chain.repro.stdout + chain.repro.stderr
 
 
@@ -120,7 +124,24 @@ def test_push_and_pull_bring_the_same_bytes_back(chain):
     assert "up to date" in chain.run("dvc", "status").stdout
 
 
-def test_another_folder_gives_the_same_digests(chain, tmp_path):
+def test_another_folder_and_more_workers_give_the_same_digests(chain, tmp_path):
     other = Small(tmp_path / "somewhere" / "else")
-    other.run("dvc", "repro", "evaluate")
+    other.run("dvc", "repro", "evaluate", "drift", OPENAUTOGLM_WORKERS="2")
     assert other.digests() == chain.digests()
+
+
+def test_a_count_of_workers_that_is_none_is_refused(chain):
+    done = chain.run("openautoglm", "step", "tune", code=2, OPENAUTOGLM_WORKERS="many")
+    assert "OPENAUTOGLM_WORKERS" in done.stderr
+
+
+def test_trials_and_variants_are_runs_below_their_steps(chain):
+    with sqlite3.connect(chain.root / "mlflow.db") as database:
+        below = database.execute(
+            "select parent.name, count(*) from tags join runs parent on tags.value = "
+            "parent.run_uuid where tags.key = 'mlflow.parentRunId' group by parent.name"
+        ).fetchall()
+    counts = dict(below)
+    trials = (chain.root / "models/tuned/payload/trials.csv").read_text().splitlines()
+    assert counts["tune"] == len(trials) - 1
+    assert counts["compress"] >= 10

@@ -138,6 +138,27 @@ for name, recipe in RECIPES.items():
 """
 
 
+@pytest.mark.parametrize("name", ["fused", "int8", "int8-static", "int4-gptq"])
+def test_the_encoder_s_attention_is_one_operator(graphs, name):
+    kinds = [node.op_type for node in onnx.load(graphs["transformer", name]).graph.node]
+    assert kinds.count("MultiHeadAttention") == 1
+    assert "IsNaN" not in kinds
+
+
+@pytest.mark.parametrize("name", ["int8", "int8-static"])
+def test_every_matrix_of_an_int8_graph_is_8_bits(networks, graphs, name):
+    for kind in ("transformer", "bert"):
+        assert products(read(networks[kind].source.fp32))
+        assert not products(read(graphs[kind, name]))
+
+
+def test_a_row_of_padding_beside_others_changes_nothing(networks, graphs):
+    ids = np.random.default_rng(0).integers(1, 40, (3, 9))
+    ids[1] = 0
+    found = run(graphs["transformer", "fused"], ids)
+    assert found == pytest.approx(networks["transformer"].expected(ids), abs=1e-6)
+
+
 def test_two_builds_elsewhere_are_the_same_bytes(networks, graphs, tmp_path):
     source = networks["transformer"].source
     np.savez(tmp_path / "batches.npz", *source.calibration)

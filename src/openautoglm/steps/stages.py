@@ -84,4 +84,20 @@ def _plots() -> list[dict[str, Any]]:
                 "title": "test: F1 of each class",
             }
         },
+        {
+            f"{_EVALUATION}/variants.csv": {
+                "template": "scatter",
+                "x": "bytes",
+                "y": "accuracy",
+                "title": "test: accuracy and bytes of each variant",
+            }
+        },
+        {
+            "models/tuned/payload/trials.csv": {
+                "template": "scatter",
+                "x": "trial",
+                "y": "macro_f1",
+                "title": "tune: macro F1 of each trial on valid",
+            }
+        },
     ]
