@@ -24,7 +24,7 @@ from openautoglm.config.compression import Precision
 from openautoglm.config.training import TransformerSettings
 from openautoglm.inference.model import INPUT, OUTPUT, open_session
 from openautoglm.training.encoder import NgramTransformer
-from openautoglm.training.scratch import Classifier
+from openautoglm.training.scratch_folder import Classifier
 
 SHAPE = TransformerSettings(
     dim=384, layers=6, heads=12, hidden=1536, ngram_orders=(), linear_orders=()

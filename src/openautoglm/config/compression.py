@@ -28,27 +28,30 @@ class PruneSettings(Settings):
     """Heads and feed-forward rows that are cut from the candidate, and how it recovers."""
 
     precision: Precision = Field("int8", description="how the pruned network is stored")
-    heads: Share = Field(0.5, description="share of the attention heads that stay")
-    hidden: Share = Field(0.5, description="share of the feed-forward rows that stay")
+    heads: Share = Field(0.25, description="share of the attention heads that stay")
+    hidden: Share = Field(0.25, description="share of the feed-forward rows that stay")
     epochs: int = Field(1, ge=0, description="passes over train after the cut; 0: none")
     lr: float = Field(3e-4, gt=0, description="peak learning rate of these passes")
 
 
 class DistillSettings(Settings):
-    """A smaller student, from scratch, that learns what its teacher says of each row of train.
+    """A smaller student that learns what its teacher says of each row of train.
 
-    Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015.
+    It starts from the teacher's tables, along their principal directions; without that, the
+    probabilities alone bring nothing, because the teacher knows train by heart. Hinton, Vinyals,
+    Dean: Distilling the Knowledge in a Neural Network, 2015.
     """
 
     precision: Precision = Field("int8", description="how the student is stored")
     teacher: Literal["candidate", "mean"] = Field(
-        "mean", description="the candidate, or the mean of all families"
+        "mean",
+        description="the candidate, or the mean of all families; also whose tables it starts from",
     )
-    dim: int = Field(64, ge=8, description="width of the encoder")
+    dim: int = Field(32, ge=8, description="width of the encoder")
     layers: int = Field(1, ge=0, description="encoder layers")
     heads: int = Field(2, ge=1, description="attention heads of a layer; divides `dim`")
-    hidden: int = Field(128, ge=8, description="width of the feed-forward layers")
-    buckets: Buckets = Field(2**16, description="rows of the hashed n-gram tables")
+    hidden: int = Field(64, ge=8, description="width of the feed-forward layers")
+    buckets: Buckets = Field(2**17, description="rows of the hashed n-gram tables")
     epochs: int = Field(3, ge=1, description="passes over train")
     batch_size: int = Field(128, ge=1, description="rows a step")
     lr: float = Field(2e-3, gt=0, description="peak learning rate")
@@ -139,8 +142,8 @@ def pruned_space(search: SearchSettings) -> dict[str, Dimension]:
     """What is searched of `compress.prune`."""
     return search.pruned or {
         "precision": Choices(choices=("int8", "int4-gptq")),
-        "heads": Range(low=0.25, high=0.75),
-        "hidden": Range(low=0.125, high=0.75),
+        "heads": Range(low=0.1, high=0.75),
+        "hidden": Range(low=0.05, high=0.75),
     }
 
 
@@ -148,7 +151,7 @@ def distilled_space(search: SearchSettings) -> dict[str, Dimension]:
     """What is searched of `compress.distill`."""
     return search.distilled or {
         "precision": Choices(choices=("int8", "int4-rtn")),
-        "dim": Choices(choices=(32, 48, 64)),
+        "dim": Choices(choices=(16, 32, 48)),
         "layers": Choices(choices=(0, 1)),
-        "buckets": Choices(choices=(2**14, 2**15, 2**16)),
+        "buckets": Choices(choices=(2**15, 2**16, 2**17)),
     }

@@ -81,10 +81,9 @@ class Build:
     @cached_property
     def builder(self) -> Builder:
         """Makes what the trials need."""
-        folders = {family: self._folder(family) for family in self.told["families"]}
         return Builder(
             self.ground,
-            trained=folders,
+            trained=self._trained,
             fits={PRUNED: self._smaller.prune, DISTILLED: self._smaller.distil},
             restore=self._restore,
             work=self.work,
@@ -132,8 +131,8 @@ class Build:
         settings = self.params.compress
         for recipe in settings.recipes:
             if recipe in RECIPES:
-                for family in self.told["families"]:
-                    source = self.builder.source(family, self._folder(family))
+                for family, folder in self._trained.items():
+                    source = self.builder.source(family, folder)
                     yield Point(family, {PRECISION: recipe}), RECIPES[recipe].applies(source)
                 continue
             own = settings.prune if recipe == PRUNED else settings.distill
@@ -163,8 +162,9 @@ class Build:
             device=self.device,
             curve=lambda metrics, step: None,
         )
-        candidate = self.told["candidate"]
-        return Smaller(job, candidate, self._folder(candidate), self.params.compress, self._teacher)
+        return Smaller(
+            job, self.told["candidate"], self._trained, self.params.compress, self._teacher
+        )
 
     def _teacher(self, who: str) -> NDArray[np.float32]:
         candidate = self.told["candidate"]
@@ -172,8 +172,9 @@ class Build:
         rows = self._data.split("train").inputs
         return self.builder.taught(families, rows)
 
-    def _folder(self, family: str) -> Path:
-        return self.trained / PAYLOAD / family
+    @cached_property
+    def _trained(self) -> dict[str, Path]:
+        return {family: self.trained / PAYLOAD / family for family in self.told["families"]}
 
     def _restore(self, branch: str, folder: Path) -> Restored:
         # What is cut or taught is a transformer.

@@ -30,7 +30,7 @@ class Smaller:
     Attributes:
         job: Rows and settings of train; its work folder and teacher do not matter.
         candidate: Family name of the candidate.
-        folder: Where train has put it.
+        folders: Where train has put each family.
         settings: Of compress.
         teacher: Probabilities on train `float32[n, k]` of the candidate, or of the mean of all
             families, by name; called when a student needs them.
@@ -38,7 +38,7 @@ class Smaller:
 
     job: Job
     candidate: str
-    folder: Path
+    folders: Mapping[str, Path]
     settings: CompressSettings
     teacher: Callable[[str], NDArray[np.float32]]
 
@@ -58,13 +58,20 @@ class Smaller:
             train = train.model_copy(update={"epochs": 0})  # which no one may set for a training
         job = self._job(train, "pruned")
         with threads(self.settings.threads):
-            prune(self.candidate, self.folder, job, heads=how.heads, hidden=how.hidden, out=out)
+            prune(
+                self.candidate,
+                self.folders[self.candidate],
+                job,
+                heads=how.heads,
+                hidden=how.hidden,
+                out=out,
+            )
 
     def uncuttable(self) -> str | None:
         """Why the candidate cannot be pruned; None when it can."""
         if self.candidate == "glm":
             return "the candidate is a glm, which has no heads to cut"
-        network = restore(self.candidate, self.folder).module.heads
+        network = restore(self.candidate, self.folders[self.candidate]).module.heads
         assert isinstance(network, nn.Module)
         try:
             blocks(network)
@@ -82,10 +89,18 @@ class Smaller:
         how = changed(self.settings.distill, values)
         shape = {f"transformer.{key}": getattr(how, key) for key in _SHAPE}
         own = {"lr": how.lr, "epochs": how.epochs, "batch_size": how.batch_size}
-        taught = Teacher(self.teacher(how.teacher), how.temperature, how.weight)
+        taught = Teacher(
+            self.teacher(how.teacher), how.temperature, how.weight, self._teachers(how.teacher)
+        )
         job = replace(self._job(self._train(own | shape), "distilled"), teacher=taught, base=None)
         with threads(self.settings.threads):
             fit("transformer", job, out)
+
+    def _teachers(self, who: str) -> Mapping[str, Path]:
+        """Whose tables a student starts from."""
+        return (
+            {self.candidate: self.folders[self.candidate]} if who == "candidate" else self.folders
+        )
 
     def _train(self, values: Mapping[str, Any]) -> TrainSettings:
         own = {"seed": self.settings.seed, "threads": self.settings.threads}

@@ -2,9 +2,11 @@
 
 Weights of a product are signed with one scale a column; activations are unsigned with one scale a
 call, from the least and the largest number of that call, so a row's probabilities depend a little
-on the rows beside it. On CPUs with VNNI instructions (or their ARM kin) the sums are exact. On
-older x86 CPUs pairs of products are added in 16 bits and saturate where both are extreme: slower
-and a little less exact there; `reduce_range`, which avoids it, would cost every CPU a bit.
+on the rows beside it. Heads (`Gemm`) stay in fp32: few bytes, and the last word.
+
+On CPUs with VNNI instructions (or their ARM kin) the sums are exact. On older x86 CPUs pairs of
+products are added in 16 bits and saturate where both are extreme: slower and a little less exact
+there; `reduce_range`, which avoids it, would cost every CPU a bit.
 """
 
 from __future__ import annotations
