@@ -53,7 +53,7 @@ def test_a_search_has_the_starts_and_then_its_rounds(storage, tmp_path, capsys):
     assert all(SPACE.has(trial.point) for trial in found)
     assert len({trial.point for trial in found}) == len(found)
     assert {trial.state for trial in found} == {"complete", "pruned"}
-    assert "trial 0 (round 0): glm orders=[1,2] penalty=1: 0.47\n" in capsys.readouterr().err
+    assert "trial 0 (round 0): glm orders=[1,2] penalty=1: value 0.47\n" in capsys.readouterr().err
 
 
 def test_numbers_come_back_bit_by_bit(storage, tmp_path):
@@ -231,7 +231,7 @@ def test_a_trial_elsewhere_is_given_up_after_the_grace(storage, tmp_path, monkey
 
 def test_several_values_are_neither_pruned_nor_changed_by_workers(tmp_path):
     directions = ("maximize", "minimize", "minimize")
-    plan = replace(PLAN, directions=directions, prune=False)
+    plan = replace(PLAN, directions=directions, labels=tuple("abc"), prune=False)
     one, two = (
         search(several, SPACE, plan, Storage(f"sqlite:///{tmp_path}/{n}.db", "x"), workers=n)
         for n in (1, 2)
@@ -268,7 +268,7 @@ def test_the_dashboard_opens_the_copied_study(storage, tmp_path):
 def test_the_copy_holds_starts_beyond_the_space_and_several_values(storage, tmp_path):
     starts = (Point("glm", {"penalty": 500.0, "orders": (9,)}), Point("other", {"x": 1}))
     directions = ("maximize", "minimize", "minimize")
-    plan = replace(SMALL, starts=starts, directions=directions, prune=False)
+    plan = replace(SMALL, starts=starts, directions=directions, labels=tuple("abc"), prune=False)
     trials = search(several, SPACE, plan, storage)
     export(trials, SPACE, directions, tmp_path / "copy.db")
     study = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/copy.db")

@@ -51,6 +51,7 @@ def plans(draw):
         rounds=draw(st.integers(1, 2)),
         trials=draw(st.integers(1, 5)),
         directions=tuple(directions),
+        labels=("value",) * len(directions),
         starts=tuple(starts),
         prune=len(directions) == 1,
     )

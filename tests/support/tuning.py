@@ -37,7 +37,15 @@ STARTS = (
     Point("glm", {"penalty": 1.0, "orders": (1, 2)}),
     Point("transformer", {"lr": 1e-3, "layers": 2}),
 )
-PLAN = Plan(seed=3, rounds=2, trials=6, directions=("maximize",), starts=STARTS, prune=True)
+PLAN = Plan(
+    seed=3,
+    rounds=2,
+    trials=6,
+    directions=("maximize",),
+    labels=("value",),
+    starts=STARTS,
+    prune=True,
+)
 SMALL = replace(PLAN, rounds=1, trials=4)
 EPOCHS = 3
 FORKS = multiprocessing.get_context("forkserver")

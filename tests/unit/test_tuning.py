@@ -194,7 +194,7 @@ def test_a_step_that_nobody_reported_stops_nothing():
 
 def test_a_search_for_several_values_cannot_prune():
     with pytest.raises(ValueError, match="prune"):
-        Plan(1, 1, 1, ("maximize", "minimize"), (), prune=True)
+        Plan(1, 1, 1, ("maximize", "minimize"), ("a", "b"), (), prune=True)
 
 
 def test_a_storage_does_not_tell_its_password():

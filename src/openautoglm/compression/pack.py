@@ -73,7 +73,7 @@ def pack(
         refused: Recipes that do nothing for a network: family, variant, reason.
         trained: What train says: labels, base, candidate, fallback.
         ground: What was measured on.
-        settings: The gate, and the threads of the speed.
+        settings: The gate, and the seed of its intervals.
         out: The step's folder.
     """
     kept = [one for one in built if one.variation.measured.left_out is None]
@@ -99,7 +99,7 @@ def pack(
     _table(payload / VARIANTS, kept, offers)
     _json(payload / LEFT_OUT, [*refused, *told])
     _write(out / CHOICE, choice)
-    _json(out / SPEED, _speed(package, ground, payload, settings))
+    _json(out / SPEED, _speed(package, ground, payload))
     return choice
 
 
@@ -190,16 +190,14 @@ _COLUMNS = (
 )
 
 
-def _speed(
-    package: Package, ground: Ground, payload: Path, settings: CompressSettings
-) -> dict[str, Any]:
+def _speed(package: Package, ground: Ground, payload: Path) -> dict[str, Any]:
     graphs, rows = {}, {}
     for name, family in package.families.items():
         given = [batches(payload, family.input, ground.inputs, size)[0] for size in BATCHES]
         for precision, variant in family.variants.items():
             graphs[f"{name}/{precision}"] = payload / variant.file
             rows[f"{name}/{precision}"] = given
-    return measure_speed(graphs, rows, threads=settings.threads)
+    return measure_speed(graphs, rows)
 
 
 def _write(path: Path, model: BaseModel) -> None:

@@ -14,23 +14,25 @@ from openautoglm.inference.model import INPUT, OUTPUT, open_session
 from openautoglm.observability.machine import cpu_flags, machine
 
 BATCHES = (1, 32)
+_THREADS = 1
 _TURNS = {1: 60, 32: 12}
 
 
 def measure_speed(
-    graphs: Mapping[str, Path], rows: Mapping[str, Sequence[NDArray[Any]]], *, threads: int
+    graphs: Mapping[str, Path], rows: Mapping[str, Sequence[NDArray[Any]]]
 ) -> dict[str, Any]:
-    """Median milliseconds of one call of each graph, taken in turns.
+    """Median milliseconds of one call of each graph, taken in turns, on one thread.
+
+    More threads would wait for each other's pools: every graph here is loaded at once.
 
     Args:
         graphs: The ONNX file of each variant, by any name.
         rows: For each name an input of the graph for each of `BATCHES`.
-        threads: Threads inside one call.
 
     Returns:
         CPU, its flags, threads, and for each variant `ms_1` and `ms_32`.
     """
-    sessions = {name: open_session(graph, threads=threads) for name, graph in graphs.items()}
+    sessions = {name: open_session(graph, threads=_THREADS) for name, graph in graphs.items()}
     found: dict[str, dict[str, float]] = {name: {} for name in graphs}
     for place, batch in enumerate(BATCHES):
         times: dict[str, list[float]] = {name: [] for name in graphs}
@@ -43,4 +45,4 @@ def measure_speed(
         for name, some in times.items():
             found[name][f"ms_{batch}"] = round(1000 * median(some), 4)
     here = machine()
-    return {"cpu": here.cpu, "flags": cpu_flags(), "threads": threads, "variants": found}
+    return {"cpu": here.cpu, "flags": cpu_flags(), "threads": _THREADS, "variants": found}

@@ -18,7 +18,8 @@ from openautoglm.tuning.search import search
 from openautoglm.tuning.storage import Storage, export
 from openautoglm.tuning.trials import Plan, Trial, pareto
 
-VALUES = ("bytes", "macro F1 on valid", "operations a text")
+VALUES = ("bytes", "macro F1", "operations")
+AXES = ("bytes", "macro F1 on valid", "operations a text")
 STUDY, PARETO = "study.db", "pareto.png"
 
 
@@ -44,6 +45,7 @@ def compress(
         rounds=params.compress.search.rounds if any(space.branches.values()) else 0,
         trials=params.compress.search.trials,
         directions=DIRECTIONS,
+        labels=VALUES,
         starts=starts,
     )
     url = runtime.study or f"sqlite:///{runtime.work / STUDY}"
@@ -59,7 +61,7 @@ def compress(
     )
     front = {trial.number for trial in pareto(trials, DIRECTIONS)}
     export(trials, space, DIRECTIONS, out / STUDY)
-    pareto_plot(trials, DIRECTIONS, VALUES, out / PARETO)
+    pareto_plot(trials, DIRECTIONS, AXES, out / PARETO)
     built = [work.built(trial, trial.number in front) for trial in trials]
     kept = [one for one in built if one.trial < len(starts) or one.pareto]
     chosen = pack(kept, work.left_out(), work.told, work.ground, params.compress, out)

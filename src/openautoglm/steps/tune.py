@@ -152,6 +152,7 @@ def _search(objective: _Fit, space: Space, params: TuneParams, runtime: Runtime)
         rounds=params.tune.rounds,
         trials=params.tune.trials,
         directions=("maximize",),
+        labels=("macro F1",),
         starts=tuple(starts),
         prune=params.tune.prune,
     )
@@ -175,7 +176,7 @@ def _settled(family: str, trials: Sequence[Trial], params: TuneParams) -> dict[s
         if gain > 0:
             told += f" by {params.tune.min_gain:g} (best: {gain:+.4f})"
     else:
-        told = f"trial {found.number} of {len(mine)}: {found.point}"
+        told = f"trial {found.number}, the best of {len(mine)} ({gain:+.4f}): {found.point}"
     return {
         "trial": found.number,
         "settings": {} if found is mine[0] else dict(found.point.values),

@@ -39,7 +39,8 @@ def attempt(queue: Queue, claim: Claim, objective: Objective, space: Space, plan
             values = tuple(map(float, objective(claim.point, report)))
         if len(values) != len(plan.directions):
             raise ValueError(f"{len(values)} values for {len(plan.directions)} directions")
-        told = " ".join(f"{value:.4g}" for value in values)
+        pairs = zip(plan.labels, values, strict=True)
+        told = ", ".join(f"{label} {_short(value)}" for label, value in pairs)
         if all(map(math.isfinite, values)):
             queue.complete(claim, values)
         else:
@@ -51,3 +52,10 @@ def attempt(queue: Queue, claim: Claim, objective: Objective, space: Space, plan
     except UpdateFinishedTrialError:
         told = "given up: another worker took this trial over"
     say(f"{name}: {told}")
+
+
+def _short(value: float) -> str:
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{suffix}"
+    return f"{value:.4g}"

@@ -25,6 +25,7 @@ class Plan:
         rounds: Rounds after the one of the starts.
         trials: New points a round; fewer when the space has no more.
         directions: One a value of the objective.
+        labels: What the values are called in progress lines.
         starts: Round 0, whether they lie in the space or not.
         prune: Stop trials below the median of earlier rounds.
 
@@ -36,12 +37,15 @@ class Plan:
     rounds: int
     trials: int
     directions: tuple[Direction, ...]
+    labels: tuple[str, ...]
     starts: tuple[Point, ...]
     prune: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.rounds < 0 or self.trials < 1 or not self.directions:
             raise ValueError("a search needs a seed, rounds, trials and directions")
+        if len(self.labels) != len(self.directions):
+            raise ValueError(f"{len(self.labels)} labels for {len(self.directions)} directions")
         if self.prune and len(self.directions) > 1:
             raise ValueError("only a search for one value can prune")
 
