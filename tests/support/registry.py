@@ -108,6 +108,9 @@ def write_compressed(folder: Path, seed: int, kind: str = "text") -> None:
             },
         },
     )
+    (payload / "variants.csv").write_text(
+        "family,variant,bytes,pareto\nglm,fp32,700,1\nglm,fused,690,0\n", encoding="utf-8"
+    )
     _json(payload / "left_out.json", [{"family": "glm", "variant": "int8", "reason": "no table"}])
     _json(folder / "choice.json", {"family": "glm", "variant": "fp32", "reason": "only one"})
     digest = folder_digest(payload)

@@ -50,6 +50,11 @@ def test_the_least_gain_counts_bytes(gain):
     assert choose([FP32, offer("int8", 250, 0.0)], FP32, gate).variant == "int8"
 
 
-def test_of_equally_small_ones_the_first_counts():
+def test_of_equally_small_ones_the_better_one_is_chosen():
+    offers = [FP32, offer("int4-rtn", 130, -0.004), offer("int4-gptq", 130, -0.002)]
+    assert choose(offers, FP32, GATE).variant == "int4-gptq"
+
+
+def test_of_equal_ones_the_first_is_chosen():
     offers = [FP32, offer("int8", 250, 0.0), offer("int8-static", 250, 0.0)]
     assert choose(offers, FP32, GATE).variant == "int8"

@@ -99,6 +99,7 @@ def test_every_variant_and_every_recipe_without_one_is_told(chain):
     shown = page(chain)
     assert "* glm fp32" in shown
     assert "no int8 of glm: no table" in shown
+    assert "operations at once: glm fp32;" in " ".join(shown.split())
 
 
 def test_a_window_with_another_verdict_than_expected_is_marked(chain):

@@ -23,8 +23,9 @@ from openautoglm.drift.compare import Verdict, WindowVerdict
 from openautoglm.drift.report import write_report
 from openautoglm.errors import ArtifactError, InputError
 from openautoglm.observability.progress import say, working_on
+from openautoglm.reports.page import render
 from openautoglm.steps.catalog import STEPS
-from openautoglm.steps.drift import watch_of
+from openautoglm.steps.drift import PAGE, watch_of
 
 _RESULT = "window.json"
 _COLOURS = {Verdict.NONE: "green", Verdict.DRIFT: "red", Verdict.TOO_LITTLE: "yellow"}
@@ -69,9 +70,11 @@ def drift(
     found = watch.judge(columns)
     result = _result(current, window, notes, found)
     with published(out) as part:
-        reports = write_report(part, "report", watch.reference, columns, found)
+        write_report(part, "report", watch.reference, columns, found)
         document = json.dumps(result, indent=2, ensure_ascii=False)
         (part / _RESULT).write_text(document + "\n", encoding="utf-8")
+        page = render("drift.html.j2", windows={current.name: result})
+        (part / PAGE).write_text(page, encoding="utf-8")
     key = value_digest([digests, settings.model_dump(mode="json"), file_sha256(current), result])
     tags = {"window": current.name, "verdict": found.verdict.value} | {
         f"digest.{name}": digest for name, digest in digests.items()
@@ -83,7 +86,7 @@ def drift(
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False))
     else:
-        _print(result, found, out / reports[0].name if reports else None)
+        _print(result, found, out / PAGE)
 
 
 def _digests(folders: dict[str, Path]) -> dict[str, str]:
@@ -125,7 +128,7 @@ def _result(current: Path, window: Read, notes: list[str], found: WindowVerdict)
     return about | {"rejected": window.rejected, "notes": notes} | found.as_json()
 
 
-def _print(result: dict[str, Any], found: WindowVerdict, page: Path | None) -> None:
+def _print(result: dict[str, Any], found: WindowVerdict, page: Path) -> None:
     console = Console()
     table = Table(box=None, pad_edge=False)
     for name in ("column", "effect", "threshold", "p-value", "verdict"):
@@ -141,6 +144,6 @@ def _print(result: dict[str, Any], found: WindowVerdict, page: Path | None) -> N
     lines = [f"rows: {result['found']} found, {result['used']} can be used"]
     lines += [f"rejected: {rejected}"] if rejected else []
     lines += result["notes"]
-    lines += [f"report: {os.path.relpath(page)}"] if page else []
+    lines.append(f"report: {os.path.relpath(page)}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

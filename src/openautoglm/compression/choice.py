@@ -39,7 +39,7 @@ def choose(offers: Sequence[Offer], fp32: Offer, gate: CompressGate) -> Chosen:
     """The smallest offer that saves enough and loses little enough; undecided is not enough.
 
     Args:
-        offers: All variants; of equally small ones the first counts.
+        offers: All variants; of equally small ones the one that is shown to lose less counts.
         fp32: The candidate's fp32 graph, whose change is 0.
         gate: The thresholds.
     """
@@ -52,7 +52,7 @@ def choose(offers: Sequence[Offer], fp32: Offer, gate: CompressGate) -> Chosen:
         near = max(worth, key=lambda offer: offer.change.low)
         told = f"none of {len(worth)} smaller variants is shown to be good enough: {limit}"
         return _uncompressed(fp32, f"{told}; nearest: {_told(near, fp32)}")
-    found = min(passing, key=lambda offer: offer.bytes)
+    found = min(passing, key=lambda offer: (offer.bytes, -offer.change.low))
     return Chosen(found.family, found.variant, f"{_told(found, fp32)}; {limit}")
 
 

@@ -163,6 +163,18 @@ class Params(Settings):
             raise ValueError(f"train.glm.{unused[0]} has no meaning for numeric features")
         if not numeric and self.train.glm.crosses:
             raise ValueError("train.glm.crosses is about numeric features, and these are texts")
+        self._searches_agree(base, numeric)
+        return self
+
+    def _searches_agree(self, base: str | None, numeric: bool) -> None:
+        families, recipes = self.model.families, self.compress.recipes
+        for recipe, section in (("pruned", "prune"), ("distilled", "distill")):
+            given = section in self.compress.model_fields_set
+            if recipe not in recipes and (given or getattr(self.compress.search, recipe)):
+                key = section if given else f"search.{recipe}"
+                raise ValueError(
+                    f"compress.{key} has no meaning without `{recipe}` in compress.recipes"
+                )
         for key, _ in dimensions(self.tune.space or {}):
             if family_of(key) not in families:
                 raise ValueError(
@@ -174,7 +186,6 @@ class Params(Settings):
                 raise ValueError(f"tune.space.{key} has no meaning for numeric features")
             if not numeric and key == "glm.crosses":
                 raise ValueError("tune.space.glm.crosses is about numeric features")
-        return self
 
 
 V = TypeVar("V", bound=Settings)

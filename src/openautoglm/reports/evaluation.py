@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from openautoglm.reports.page import render
 
 
 def write_page(
@@ -38,9 +37,8 @@ def write_page(
     if metrics["fallback"]:
         models.append((f"fallback: {metrics['fallback']['family']}", metrics["fallback"]))
     models.append(("baseline: TF-IDF + logistic regression", metrics["baseline"]))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    source = files("openautoglm.reports").joinpath("evaluation.html.j2").read_text("utf-8")
-    page = environment.from_string(source).render(
+    page = render(
+        "evaluation.html.j2",
         metrics=metrics,
         classes=classes,
         variants=variants,

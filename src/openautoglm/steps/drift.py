@@ -17,9 +17,11 @@ from openautoglm.drift.watch import Watch
 from openautoglm.drift.window import Window
 from openautoglm.inference.model import load
 from openautoglm.observability.progress import say
+from openautoglm.reports.page import render
 from openautoglm.steps.body import pure
 from openautoglm.steps.runtime import Runtime
 
+PAGE = "drift.html"
 EXPECTED = {"test": Verdict.NONE, "shifted": Verdict.DRIFT}
 
 
@@ -27,7 +29,7 @@ EXPECTED = {"test": Verdict.NONE, "shifted": Verdict.DRIFT}
 def drift(
     *, prepared: Path, compressed: Path, params: DriftParams, runtime: Runtime, out: Path
 ) -> None:
-    """Write a verdict a window and their summary, and Evidently's reports beside the payload.
+    """Write a verdict a window and their summary; beside them a page and Evidently's reports.
 
     A verdict that was not expected is a result: it is told, and nothing fails.
     """
@@ -46,12 +48,15 @@ def drift(
         for name, one in found.items()
     }
     _write(out / PAYLOAD / "drift.json", {"rows": settings.rows, "windows": summary})
+    page = out / PAGE
+    windows = {name: one.as_json() for name, one in found.items()}
+    page.write_text(render("drift.html.j2", windows=windows), encoding="utf-8")
     tags = {f"drift.{name}": one.verdict.value for name, one in found.items()}
     with runtime.tracker.run("drift", key=runtime.work.name, tags=tags) as run:
         run.params(params.model_dump(mode="json"))
         for name, one in found.items():
             run.metrics(one.figures(f"drift.{name}"))
-        for path in reports:
+        for path in (page, *reports):
             run.artifact(path)
 
 

@@ -22,6 +22,8 @@ from openautoglm.tuning.trials import Direction, Trial, pareto
 FEWEST = 5
 """Different values of a branch from which on importances are shown."""
 _COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b83280", "#4a5568")
+_WIDE = 10
+"""Values that far apart stand on a logarithmic axis, or the small ones would crowd."""
 _MARKERS, _MAP = "os^Dv", "viridis"
 
 
@@ -147,6 +149,9 @@ def pareto_plot(
         axes.annotate(
             str(trial.number), place, xytext=(7, 5), textcoords="offset points", fontsize=8
         )
+    across = [trial.values[0] for trial in complete]
+    if across and min(across) > 0 and max(across) > _WIDE * min(across):
+        axes.set_xscale("log")
     axes.margins(0.12)
     axes.legend(fontsize=8)
     figure.savefig(out, metadata={"Software": None})
