@@ -1,6 +1,6 @@
 """What fewer bits gain in time: an encoder of 6 layers, 384 wide, one text of 64 characters.
 
-    python benchmarks/int8.py [--runs 100]
+    python benchmarks/int8.py [--runs 100] [--write]
 
 Prints the milliseconds of a call of each variant, one thread, and how many times faster than fp32
 it is. Variants take turns, so that whatever else the machine does falls on all of them.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from document import described, table
+from document import described, table, write_section
 
 from openautoglm.compression.catalog import RECIPES
 from openautoglm.compression.recipe import Source
@@ -38,14 +38,17 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=100, help="calls of each variant")
-    runs = parser.parse_args().runs
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md too")
+    given = parser.parse_args()
     head = described()
     with tempfile.TemporaryDirectory(prefix="openautoglm-bench-") as name:
         graphs = build(Path(name))
         parts = [head]
-        parts += [rows(graphs, batch, max(runs // batch, 10)) for batch in (1, 32)]
-    print("\n\n".join(parts))
-    print(f"\nBar: int8 at least {BAR} times fp32 at batch 1.")
+        parts += [rows(graphs, batch, max(given.runs // batch, 10)) for batch in (1, 32)]
+    text = "\n\n".join(parts)
+    print(f"{text}\n\nBar: int8 at least {BAR} times fp32 at batch 1.")
+    if given.write:
+        write_section("benchmarks/int8.py", text)
 
 
 def build(folder: Path) -> dict[Precision, Path]:

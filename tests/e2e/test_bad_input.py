@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.project import BIN, Small, rows, write_csv
+from tests.support.project import BIN, FP32, Small, rows, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad")]
 
@@ -14,8 +14,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad")]
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     made = Small(tmp_path_factory.mktemp("bad") / "project", count=200)
-    made.run("openautoglm", "step", "fetch")
-    made.run("openautoglm", "step", "prepare")
+    made.change(**FP32)
+    for name in ("fetch", "prepare", "tune"):
+        made.run("openautoglm", "step", name)
     made.start = (made.root / "params.yaml").read_text(encoding="utf-8")
     return made
 
@@ -112,7 +113,7 @@ def test_a_dvc_revision_that_cannot_be_read(project):
     "environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}]
 )  # fmt: skip
 def test_a_hub_id_without_network(project, tmp_path, environment):
-    project.change(model={"base": "someone/no-such-bert"})
+    project.change(model={"base": "someone/no-such-bert"}, train={"transformer": ...})
     said = refused(project, *step("train"), HF_HOME=str(tmp_path), **environment)
     assert "someone/no-such-bert" in said
     assert "network" in said
@@ -162,9 +163,11 @@ def test_a_full_disk(project, tmp_path, name, size):
         text = "".join(f"列车{n} {'x' * 200},铁路\n" for n in range(8000))
         file = project.root / "data" / "source" / "rows.csv"
         file.write_text("text,label\n" + text, encoding="utf-8")
+    project.change(train={"transformer": ..., "glm": ...})  # weights that are larger than the disk
     script = (
         f"mount -t tmpfs -o size={size} tmpfs {tmp_path} && cp params.yaml dvc.yaml {tmp_path} "
-        f"&& mkdir -p {tmp_path}/data && cp -r data/prepared {tmp_path}/data "
+        f"&& mkdir -p {tmp_path}/data {tmp_path}/models && cp -r data/prepared {tmp_path}/data "
+        f"&& cp -r models/tuned {tmp_path}/models "
         f"&& ln -s {project.root}/data/source {tmp_path}/data/source "
         f"&& openautoglm --project {tmp_path} step {name}; "
         f"code=$?; ls -A {tmp_path}/data {tmp_path}/models >&2; exit $code"

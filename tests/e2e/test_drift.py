@@ -10,7 +10,7 @@ from openautoglm.cli.drift import drift
 from openautoglm.config.project import Project
 from openautoglm.errors import ArtifactError, InputError
 from openautoglm.steps.catalog import STEPS
-from tests.support.project import Small, rows, write_csv
+from tests.support.project import FP32, Small, rows, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("drift")]
 SPLITS = {"train": 0.5, "valid": 0.1, "test": 0.15, "replay": 0.05, "reference": 0.2}
@@ -20,7 +20,7 @@ SPLITS = {"train": 0.5, "valid": 0.1, "test": 0.15, "replay": 0.05, "reference":
 def project(tmp_path_factory):
     """A project up to the drift step, whose windows have a hundred rows."""
     small = Small(tmp_path_factory.mktemp("drift") / "project", count=1200)
-    small.change(data={"splits": SPLITS}, drift={"rows": 100, "threads": 1})
+    small.change(data={"splits": SPLITS}, drift={"rows": 100, "threads": 1}, **FP32)
     names = list(STEPS)
     for name in [*names[: names.index("evaluate")], "drift"]:
         small.run("openautoglm", "step", name)

@@ -17,6 +17,8 @@ START = 1.0  # seconds an interpreter needs before the step's own work
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     made = Small(tmp_path_factory.mktemp("kills") / "project", count=400)
+    recipes = ["fp32", "int8", "pruned", "distilled"]
+    made.change(compress={"recipes": recipes, "search": {"rounds": 0}})
     made.run("dvc", "repro")
     made.undisturbed = made.digests()
     return made

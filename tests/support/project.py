@@ -60,6 +60,13 @@ _SMALL = {
 }
 
 
+FP32 = {
+    "tune": {"rounds": 0},
+    "compress": {"recipes": ["fp32"], "prune": ..., "distill": ..., "search": {"distilled": ...}},
+}
+"""No search and one variant a family, for tests of something else; `...` removes a key."""
+
+
 def rows(count: int, seed: int = 0) -> list[tuple[str, str]]:
     """Texts whose characters tell their topic, some of them ambiguous."""
     rng = random.Random(seed)
@@ -156,6 +163,9 @@ class Small:
 def _merged(base: dict, change: dict) -> dict:
     out = dict(base)
     for key, value in change.items():
+        if value is ...:
+            out.pop(key, None)
+            continue
         nested = isinstance(value, dict) and isinstance(out.get(key), dict) and "kind" not in value
         out[key] = _merged(out[key], value) if nested else value
     return out
