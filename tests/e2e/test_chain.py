@@ -91,6 +91,18 @@ def test_dvc_shows_metrics_and_plots(chain):
     shutil.rmtree(chain.root / "dvc_plots")
 
 
+def test_trials_and_variants_are_runs_below_their_steps(chain):
+    with sqlite3.connect(chain.root / "mlflow.db") as database:
+        below = database.execute(
+            "select parent.name, count(*) from tags join runs parent on tags.value = "
+            "parent.run_uuid where tags.key = 'mlflow.parentRunId' group by parent.name"
+        ).fetchall()
+    counts = dict(below)
+    trials = (chain.root / "models/tuned/payload/trials.csv").read_text().splitlines()
+    assert counts["tune"] == len(trials) - 1
+    assert counts["compress"] >= 10
+
+
 def test_an_experiment_leaves_the_registry_and_the_workspace_explains_it(chain):
     before = registered(chain)
     chain.run("dvc", "exp", "run", "-S", "train.lr=0.0007")
@@ -133,15 +145,3 @@ def test_another_folder_and_more_workers_give_the_same_digests(chain, tmp_path):
 def test_a_count_of_workers_that_is_none_is_refused(chain):
     done = chain.run("openautoglm", "step", "tune", code=2, OPENAUTOGLM_WORKERS="many")
     assert "OPENAUTOGLM_WORKERS" in done.stderr
-
-
-def test_trials_and_variants_are_runs_below_their_steps(chain):
-    with sqlite3.connect(chain.root / "mlflow.db") as database:
-        below = database.execute(
-            "select parent.name, count(*) from tags join runs parent on tags.value = "
-            "parent.run_uuid where tags.key = 'mlflow.parentRunId' group by parent.name"
-        ).fetchall()
-    counts = dict(below)
-    trials = (chain.root / "models/tuned/payload/trials.csv").read_text().splitlines()
-    assert counts["tune"] == len(trials) - 1
-    assert counts["compress"] >= 10

@@ -25,7 +25,10 @@ def project(tmp_path):
 def test_everything_is_looked_at(project, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     _, text = doctor("--project", project, [])
-    for part in ("Python", "cores", "memory", "free disk", "git", "dvc", "accelerators", "MLflow"):
+    for part in (
+        *("Python", "cores", "memory", "free disk", "git", "dvc"),
+        *("accelerators", "INT8", "extra dashboard", "MLflow"),
+    ):
         assert part in text
     assert "of 4" in text
 
@@ -64,3 +67,13 @@ def test_an_unknown_profile_is_refused(project):
     shown = CliRunner().invoke(app, ["--project", project, "doctor", "--profile", "big"])
     assert shown.exit_code != 0
     assert "dev, production" in str(shown.exception)
+
+
+def test_a_study_is_asked_and_its_password_not_told(project, tmp_path):
+    _, text = doctor("--project", project, [], OPENAUTOGLM_STUDY=f"sqlite:///{tmp_path}/s.db")
+    assert "s.db" in text
+    url = "postgresql://me:secret@127.0.0.1:9/studies"
+    code, text = doctor("--project", project, [], OPENAUTOGLM_STUDY=url)
+    assert code == 1
+    assert "OPENAUTOGLM_STUDY" in text
+    assert "secret" not in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,16 @@ def sync_tree(folder: Path) -> None:
 
 def remove_stale(out: Path) -> None:
     """Remove what killed processes left beside `out`; what a live one writes is left alone."""
-    for part in out.parent.glob(f".{out.name}.part-*"):
+    _remove(out.parent.glob(f".{out.name}.part-*"))
+
+
+def remove_all_stale(folder: Path) -> None:
+    """The same for whatever was to become a folder anywhere below `folder`."""
+    _remove(list(folder.rglob(".*.part-*")))
+
+
+def _remove(parts: Iterable[Path]) -> None:
+    for part in parts:
         owner = part.name.rpartition(".part-")[2].removesuffix("-old")
         if not (owner.isdigit() and int(owner) != os.getpid() and psutil.pid_exists(int(owner))):
             shutil.rmtree(part, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from openautoglm.config.params import Params
 from openautoglm.config.project import Project
 from openautoglm.config.yaml import load
 from openautoglm.errors import InputError
-from openautoglm.observability.machine import machine
+from openautoglm.observability.machine import cpu_flags, machine
 
 Level = Literal["ok", "note", "short", "broken"]
 GB = 10**9
@@ -31,10 +32,12 @@ class Profile(NamedTuple):
 
 PROFILES = {"dev": Profile(4, 8, 100), "production": Profile(16, 32, 500)}
 EXTRAS = {
+    "dashboard": ("optuna-dashboard", "looking at the studies of tune and compress"),
     "hub": ("datasets", "data.source of kind huggingface"),
     "s3": ("dvc-s3", "a DVC remote in an S3-compatible store"),
-    "postgres": ("psycopg2-binary", "MLflow on PostgreSQL"),
+    "postgres": ("psycopg2-binary", "MLflow or a study on PostgreSQL"),
 }
+_INTEGERS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
 
 class Check(NamedTuple):
@@ -58,6 +61,9 @@ def checks(project: Project | None, profile: Profile) -> Iterator[Check]:
     yield from _tools()
     yield from _extras()
     yield _accelerators()
+    yield _integers()
+    if study := os.environ.get("OPENAUTOGLM_STUDY"):
+        yield _study(study)
     if project is None:
         yield Check("project", "note", "none here", "cd to a folder with params.yaml and dvc.yaml")
         return
@@ -141,6 +147,28 @@ def _accelerators() -> Check:
     return Check(
         "accelerators", "note", "none seen by torch", "not needed; fine-tuning large bases is slow"
     )
+
+
+def _integers() -> Check:
+    flags = cpu_flags()
+    found = [flag for flag in flags if flag in _INTEGERS]
+    if found:
+        return Check("INT8", "ok", ", ".join(found))
+    return Check(
+        "INT8",
+        "note",
+        "no instructions for sums of 8-bit products",
+        "INT8 variants are slower here and may answer a little differently than elsewhere",
+    )
+
+
+def _study(url: str) -> Check:
+    from openautoglm.tuning.storage import reachable
+
+    try:
+        return Check("study", "ok", reachable(url))
+    except InputError as error:
+        return Check("study", "broken", _told(error), error.hint or "set OPENAUTOGLM_STUDY")
 
 
 def _params(project: Project) -> Check:

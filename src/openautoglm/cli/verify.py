@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from openautoglm.artifacts.folder import remove_stale
+from openautoglm.artifacts.folder import remove_all_stale, remove_stale
 from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.cli.steps import run_step
 from openautoglm.config.params import Params
@@ -55,6 +55,7 @@ def verify(project: Project) -> Facts:
     # DVC may bring back the output of a killed step without running the step again.
     for each in STEPS.values():
         remove_stale(project.root / each.out)
+    remove_all_stale(project.work)
     folders = {key: project.root / place for key, place in step.inputs.items()}
     missing = [place for key, place in step.inputs.items() if not folders[key].is_dir()]
     if missing:

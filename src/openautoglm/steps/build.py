@@ -47,6 +47,10 @@ class Build:
     device: str
     work: Path
 
+    def __reduce__(self) -> tuple[type[Build], tuple[Any, ...]]:
+        # A worker reads for itself what is cached here.
+        return Build, (self.prepared, self.trained, self.params, self.device, self.work)
+
     def __call__(self, point: Point, report: Report) -> tuple[float, ...]:
         """Bytes, macro F1 and operations of a variant; not finite when it is left out."""
         found = self.builder.variant(point.branch, point.values).measured

@@ -68,6 +68,29 @@ def opened(storage: Storage) -> Iterator[RDBStorage]:
         rdb.engine.dispose()
 
 
+def reachable(url: str) -> str:
+    """Ask a database for an answer, and change nothing in it.
+
+    Returns:
+        The URL without its password.
+
+    Raises:
+        StoreError: It does not answer.
+    """
+    try:
+        engine = sqlalchemy.create_engine(_driven(url))
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("select 1"))
+        engine.dispose()
+    except (SQLAlchemyError, ImportError) as error:
+        raise StoreError(
+            f"the database of trials does not answer: {str(error).splitlines()[0]}",
+            where="environment variable OPENAUTOGLM_STUDY",
+            allowed="an SQLAlchemy URL, such as sqlite:////folder/study.db",
+        ) from error
+    return engine.url.render_as_string(hide_password=True)
+
+
 def export(
     trials: Sequence[Trial],
     space: Space,
