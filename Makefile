@@ -22,6 +22,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 .PHONY: run test test-fast lint bench sweep clean setup setup-test setup-lint
 
 run: setup
+	openautoglm tidy
 	dvc repro
 	openautoglm verify
 

@@ -18,9 +18,16 @@ START = 1.0  # seconds an interpreter needs before the step's own work
 def project(tmp_path_factory):
     made = Small(tmp_path_factory.mktemp("kills") / "project", count=400)
     recipes = ["fp32", "int8", "pruned", "distilled"]
-    made.change(compress={"recipes": recipes, "search": {"rounds": 0}})
+    made.change(
+        compress={"recipes": recipes, "search": {"rounds": 0}},
+        # So that the transformer is the candidate, which can be cut.
+        train={"epochs": 4, "lr": 0.003, "glm": {"penalty": 1e-6}},
+        tune={"space": {"lr": {"low": 0.001, "high": 0.004, "log": True}}},
+    )
     made.run("dvc", "repro")
     made.undisturbed = made.digests()
+    package = json.loads((made.root / "models/compressed/payload/model.json").read_text())
+    assert {"pruned", "distilled"} <= package["families"].keys()
     return made
 
 
@@ -35,6 +42,7 @@ def check_after_a_kill(project, step, share):
     delay = share * seconds(project, step)
     while not kill_during(project, step, delay):
         delay /= 2  # the step was faster than last time: a kill that came too late tests nothing
+    project.run("openautoglm", "tidy")  # as make run does
     project.run("dvc", "repro", "--no-run-cache")
     project.run("openautoglm", "verify")
     assert project.digests() == project.undisturbed

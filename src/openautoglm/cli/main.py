@@ -59,6 +59,15 @@ def verify(context: typer.Context) -> None:
 
 
 @app.command()
+def tidy(context: typer.Context) -> None:
+    """Remove what a killed command left half-written; `make run` begins with it."""
+    from openautoglm.cli.tidy import tidy as run
+    from openautoglm.config.project import find_project
+
+    run(find_project(context.obj))
+
+
+@app.command()
 def compare(
     context: typer.Context,
     a: Annotated[str, typer.Argument(metavar="A", help="A version or alias: 3, champion.")],

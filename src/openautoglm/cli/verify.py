@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from openautoglm.artifacts.folder import remove_all_stale, remove_stale
 from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.cli.steps import run_step
+from openautoglm.cli.tidy import tidy
 from openautoglm.config.params import Params
 from openautoglm.config.project import Project
 from openautoglm.config.yaml import load
@@ -49,13 +49,11 @@ def verify(project: Project) -> Facts:
         BusyError: Another process is registering.
         StoreError: The registry does not answer.
     """
+    # DVC may bring back the output of a killed step without running the step again.
+    tidy(project)
     working_on("verify")
     step = STEPS["register"]
     name = load(project.params_file, Params).model.name
-    # DVC may bring back the output of a killed step without running the step again.
-    for each in STEPS.values():
-        remove_stale(project.root / each.out)
-    remove_all_stale(project.work)
     folders = {key: project.root / place for key, place in step.inputs.items()}
     missing = [place for key, place in step.inputs.items() if not folders[key].is_dir()]
     if missing:

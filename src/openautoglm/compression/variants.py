@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -28,6 +28,8 @@ from openautoglm.inference.package import NumericInput, TextInput
 PRECISION = "precision"
 PROBA = "valid.npy"
 """Probabilities on valid `float32[n, k]`, in the folders of networks and of variants."""
+_OPEN = 2
+"""Networks that stay in memory: each is stored in several precisions, one after the other."""
 _GRAPH, _MEASURED = "graph.onnx", "measured.json"
 
 
@@ -80,6 +82,7 @@ class Builder:
         self._fits = fits
         self._restore = restore
         self._work = work
+        self._read = lru_cache(_OPEN)(self._read_network)
 
     def network(self, branch: str, values: Mapping[str, Any]) -> Path:
         """The folder of a network, made if it is not there; its precision does not matter."""
@@ -119,13 +122,13 @@ class Builder:
         found = []
         for branch in branches:
             network = self._trained[branch]
-            taken = self._restore(branch, network).input
+            taken = self._read(branch, network)[0].input
             graph, ground = self.source(branch, network).fp32, self._ground
             model = open_model(network, graph, taken, ground.labels, threads=ground.threads)
             found.append(model.predict_proba(rows))
         np.save(part / PROBA, np.mean(found, axis=0, dtype=np.float32))
 
-    def _read(self, branch: str, network: Path) -> tuple[Network, Reference]:
+    def _read_network(self, branch: str, network: Path) -> tuple[Network, Reference]:
         found = self._restore(branch, network)
         valid = np.load(network / PROBA)
         return found, Reference(network, found.module, found.input, valid, self._ground)

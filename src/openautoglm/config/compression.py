@@ -138,20 +138,22 @@ class CompressSettings(Settings):
         return self
 
 
-def pruned_space(search: SearchSettings) -> dict[str, Dimension]:
-    """What is searched of `compress.prune`."""
-    return search.pruned or {
+def pruned_space(settings: CompressSettings) -> dict[str, Dimension]:
+    """What is searched of `compress.prune`; the precision is the set one where it is not."""
+    given = settings.search.pruned or {
         "precision": Choices(choices=("int8", "int4-gptq")),
         "heads": Range(low=0.1, high=0.75),
         "hidden": Range(low=0.05, high=0.75),
     }
+    return {"precision": Choices(choices=(settings.prune.precision,)), **given}
 
 
-def distilled_space(search: SearchSettings) -> dict[str, Dimension]:
-    """What is searched of `compress.distill`."""
-    return search.distilled or {
+def distilled_space(settings: CompressSettings) -> dict[str, Dimension]:
+    """What is searched of `compress.distill`; the precision is the set one where it is not."""
+    given = settings.search.distilled or {
         "precision": Choices(choices=("int8", "int4-rtn")),
         "dim": Choices(choices=(16, 32, 48)),
         "layers": Choices(choices=(0, 1)),
         "buckets": Choices(choices=(2**15, 2**16, 2**17)),
     }
+    return {"precision": Choices(choices=(settings.distill.precision,)), **given}

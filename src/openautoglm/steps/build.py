@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,34 +114,38 @@ class Build:
         settings, recipes = self.params.compress, self.params.compress.recipes
         branches = {}
         if PRUNED in recipes and self._why_not(PRUNED) is None:
-            branches[PRUNED] = searched(settings.prune, pruned_space(settings.search))
+            branches[PRUNED] = searched(settings.prune, pruned_space(settings))
         if DISTILLED in recipes and self._why_not(DISTILLED) is None:
-            branches[DISTILLED] = searched(settings.distill, distilled_space(settings.search))
+            branches[DISTILLED] = searched(settings.distill, distilled_space(settings))
         return Space("network", branches)
 
     def starts(self) -> tuple[Point, ...]:
         """Each recipe as it is set, for each network that it does something for."""
-        return tuple(point for point, why in self._recipes() if why is None)
+        return tuple(point for point, why in self._recipes if why is None)
 
     def left_out(self) -> list[dict[str, str]]:
         """Recipes that do nothing for a network, and why."""
         return [
             {"family": point.branch, "variant": str(point.values[PRECISION]), "reason": why}
-            for point, why in self._recipes()
+            for point, why in self._recipes
             if why is not None
         ]
 
-    def _recipes(self) -> Iterator[tuple[Point, str | None]]:
-        settings = self.params.compress
+    @cached_property
+    def _recipes(self) -> list[tuple[Point, str | None]]:
+        """A point for each recipe and network, with the reason where it would do nothing."""
+        settings, found = self.params.compress, []
+        sources = {name: self.builder.source(name, path) for name, path in self._trained.items()}
         for recipe in settings.recipes:
             if recipe in RECIPES:
-                for family, folder in self._trained.items():
-                    source = self.builder.source(family, folder)
-                    yield Point(family, {PRECISION: recipe}), RECIPES[recipe].applies(source)
+                for family, source in sources.items():
+                    point = Point(family, {PRECISION: recipe})
+                    found.append((point, RECIPES[recipe].applies(source)))
                 continue
             own = settings.prune if recipe == PRUNED else settings.distill
-            space = (pruned_space if recipe == PRUNED else distilled_space)(settings.search)
-            yield Point(recipe, present(own, {PRECISION, *space})), self._why_not(recipe)
+            space = (pruned_space if recipe == PRUNED else distilled_space)(settings)
+            found.append((Point(recipe, present(own, space)), self._why_not(recipe)))
+        return found
 
     def _why_not(self, recipe: str) -> str | None:
         if recipe == PRUNED:
