@@ -5,6 +5,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from openautoglm.artifacts.manifest import read_manifest
@@ -38,8 +40,9 @@ def run(project, tmp_path):
     def run(out: Path = tmp_path / "out", work: Path = tmp_path / "work", **settings):
         whole = load(project.root / "params.yaml", Params)
         values = view(whole, CompressParams).model_dump(mode="json")
-        values["compress"] |= {"recipes": RECIPES, "search": {"rounds": 0}, **settings}
-        values["compress"]["distill"] |= {"dim": 8, "hidden": 16, "buckets": 1024, "epochs": 1}
+        small = {"dim": 8, "hidden": 16, "buckets": 1024, "epochs": 1}
+        values["compress"] |= {"recipes": RECIPES, "search": {"rounds": 0}, "distill": small}
+        values["compress"] |= settings
         compress(
             prepared=project.root / "data/prepared",
             trained=project.root / "models/trained",
@@ -105,8 +108,40 @@ def test_a_variant_beyond_its_bound_is_left_out_and_told(run, monkeypatch):
 def test_an_fp32_graph_beyond_its_bound_stops_the_step(run, tmp_path):
     with pytest.raises(StepError, match="max_difference") as caught:
         run(recipes=["fp32"], max_difference=1e-30)
-    assert "fp32 graph differs" in caught.value.what
+    assert "the fp32 graph: it differs" in caught.value.what
     assert not (tmp_path / "out").exists()
+
+
+def test_a_variant_whose_figures_are_no_numbers_is_left_out(run, monkeypatch):
+    int8 = catalog.RECIPES["int8"]
+
+    def build(source, out):
+        int8.build(source, out)
+        model = onnx.load(out)
+        for array in model.graph.initializer:
+            if array.data_type == onnx.TensorProto.FLOAT:
+                value = np.full(array.dims, np.nan, np.float32)
+                array.CopyFrom(onnx.numpy_helper.from_array(value, array.name))
+        onnx.save(model, out)
+
+    monkeypatch.setitem(catalog.RECIPES, "int8", replace(int8, build=build))
+    out = run(recipes=["fp32", "int8"])
+    assert "nan" in left_out(out)["transformer", "int8"]
+
+
+def test_a_precision_that_does_nothing_for_a_student_is_told(run):
+    out = run(
+        recipes=["fp32", "distilled"],
+        distill={"dim": 8, "hidden": 16, "layers": 0, "buckets": 1024, "epochs": 1}
+        | {"precision": "int8-static"},
+    )
+    assert "no matrix product" in left_out(out)["distilled", "int8-static"]
+
+
+def test_values_that_do_not_fit_together_are_a_failed_trial(run):
+    space = {"dim": {"choices": [9, 16]}}
+    out = run(recipes=["fp32", "distilled"], search={"rounds": 1, "trials": 2, "distilled": space})
+    assert ("distilled", "int8") in variants(out)
 
 
 def test_a_choice_does_not_change_the_digest(run, tmp_path):

@@ -58,3 +58,9 @@ def test_of_equally_small_ones_the_better_one_is_chosen():
 def test_of_equal_ones_the_first_is_chosen():
     offers = [FP32, offer("int8", 250, 0.0), offer("int8-static", 250, 0.0)]
     assert choose(offers, FP32, GATE).variant == "int8"
+
+
+def test_fp32_is_no_smaller_variant_of_itself():
+    gate = CompressGate(max_loss=0.0, min_gain=0.0)
+    found = choose([FP32, offer("int8", 250, -0.01)], FP32, gate)
+    assert "none of 1 smaller variants" in found.reason

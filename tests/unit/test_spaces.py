@@ -45,6 +45,8 @@ def refused(tmp_path):
         ("class_weights: {choices: [none, some]}", "'some' is no value for train.class_weights"),
         ("epochs: {choices: [1, 2]}", "`epochs` is not searched; set train.epochs"),
         ("transformer: {heads: {choices: [3]}}", "does not divide"),
+        ("lr: {choices: [0.001, 0.001]}", "twice"),
+        ("glm: {crosses: {low: 0, high: 1}}", "is no number"),
     ],
 )
 def test_a_space_that_train_could_not_have_is_refused(refused, space, said):
@@ -73,6 +75,22 @@ def test_a_space_about_a_family_that_does_not_compete_is_refused(tmp_path):
     text = GOOD + "  families: [glm]\ntune: {space: {lr: {low: 0.1, high: 0.2}}}\n"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"model\.families lacks"):
+        load(path, Params)
+
+
+def test_a_space_is_held_against_the_projects_own_settings(refused, tmp_path):
+    space = "tune: {space: {transformer: {dim: {choices: [90, 96]}}}}\n"
+    path = tmp_path / "good.yaml"
+    path.write_text(f"{GOOD}train: {{transformer: {{dim: 96, heads: 6}}}}\n{space}", "utf-8")
+    assert load(path, Params).tune.space
+    assert "does not divide" in refused(space)  # 90 with 4 heads
+
+
+def test_settings_of_a_family_that_does_not_compete_are_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    text = f"{GOOD}  families: [transformer]\ntrain: {{glm: {{penalty: 2.0}}}}\n"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"train\.glm has no meaning"):
         load(path, Params)
 
 

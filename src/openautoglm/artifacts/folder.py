@@ -43,7 +43,10 @@ def _remove(parts: Iterable[Path]) -> None:
     for part in parts:
         owner = part.name.rpartition(".part-")[2].removesuffix("-old")
         if not (owner.isdigit() and int(owner) != os.getpid() and psutil.pid_exists(int(owner))):
-            shutil.rmtree(part, ignore_errors=True)
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def print_page(project: Project, facts: Facts, console: Console | None = None) -
         ("", tables.variants(project)),
         ("drift", tables.windows(project)),
         ("registry", _registry(facts)),
-        ("next", _next(facts)),
+        ("next", _next(project, facts)),
     ):
         if title:
             console.print(f"\n[bold]{title}[/]")
@@ -131,14 +131,17 @@ def _registry(facts: Facts) -> Iterator[str]:
         yield "; ".join(others)
 
 
-def _next(facts: Facts) -> Iterator[str | Table]:
+def _next(project: Project, facts: Facts) -> Iterator[str | Table]:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("mlflow ui", "every run and version, at http://127.0.0.1:5000")
     if {CHAMPION, CHALLENGER} <= set(facts.aliases):
         table.add_row(f"openautoglm compare {CHAMPION} {CHALLENGER}", "A beside B")
-    table.add_row("optuna-dashboard sqlite:///models/tuned/study.db", "the trials")
+    if (project.root / "models/tuned/study.db").is_file():
+        table.add_row(
+            "optuna-dashboard sqlite:///models/tuned/study.db", "the trials (extra `dashboard`)"
+        )
     table.add_row("dvc exp run -S train.lr=3e-4", "the registry stays as it is")
     yield table
     if CHAMPION in facts.aliases:

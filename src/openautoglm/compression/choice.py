@@ -43,7 +43,8 @@ def choose(offers: Sequence[Offer], fp32: Offer, gate: CompressGate) -> Chosen:
         fp32: The candidate's fp32 graph, whose change is 0.
         gate: The thresholds.
     """
-    worth = [o for o in offers if o.bytes <= (1 - gate.min_gain) * fp32.bytes]
+    most = (1 - gate.min_gain) * fp32.bytes
+    worth = [o for o in offers if o.bytes <= most and o.bytes < fp32.bytes]
     passing = [offer for offer in worth if offer.change.low > -gate.max_loss]
     limit = f"{gate.metric} may fall by {gate.max_loss:g}"
     if not worth:

@@ -68,7 +68,8 @@ class Measured(BaseModel):
         left_out: Why it is no variant; None when it is one.
     """
 
-    model_config = ConfigDict(frozen=True)
+    # A network that diverged has figures that are no numbers, and is left out for them.
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     bytes: int
     operations: int
@@ -139,7 +140,8 @@ class Reference:
             return torch.from_numpy(batches[0][:1])
         pad = self._taken.pad_id
         lengths = np.concatenate([(batch != pad).sum(1) for batch in batches])
-        return torch.full((1, max(1, round(float(lengths.mean())))), pad + 1, dtype=torch.int64)
+        other = 1 if pad == 0 else 0
+        return torch.full((1, max(1, round(float(lengths.mean())))), other, dtype=torch.int64)
 
     def _call(self, rows: Batch) -> Proba:
         with torch.no_grad():
@@ -177,10 +179,10 @@ def _beyond(precision: Precision, near: float, far: float, ground: Ground) -> st
     bound = ground.max_difference if not recipe.lossy else recipe.bound
     for where, found in (("valid", near), ("odd inputs", far)):
         if not found <= bound:  # so that NaN is beyond, too
-            told = f"differs from the framework by {found:.2e} on {where}, more than {bound:g}"
+            told = f"it differs from the framework by {found:.2e} on {where}, more than {bound:g}"
             if precision == "fp32":
                 raise StepError(
-                    f"the fp32 graph {told}", where="params.yaml, key compress.max_difference"
+                    f"the fp32 graph: {told}", where="params.yaml, key compress.max_difference"
                 )
             return told
     return None

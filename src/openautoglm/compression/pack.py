@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.compression.choice import Offer, choose
-from openautoglm.compression.measure import Ground, batches
+from openautoglm.compression.measure import Ground, Inputs, batches
 from openautoglm.compression.speed import BATCHES, measure_speed
 from openautoglm.compression.variants import PROBA, Variation
 from openautoglm.config.compression import CompressSettings
@@ -193,11 +193,21 @@ _COLUMNS = (
 def _speed(package: Package, ground: Ground, payload: Path) -> dict[str, Any]:
     graphs, rows = {}, {}
     for name, family in package.families.items():
-        given = [batches(payload, family.input, ground.inputs, size)[0] for size in BATCHES]
+        given = [
+            batches(payload, family.input, _some(ground.inputs, size), size)[0] for size in BATCHES
+        ]
         for precision, variant in family.variants.items():
             graphs[f"{name}/{precision}"] = payload / variant.file
             rows[f"{name}/{precision}"] = given
     return measure_speed(graphs, rows)
+
+
+def _some(inputs: Inputs, size: int) -> Inputs:
+    """So many rows, from the first again where there are fewer."""
+    places = np.resize(np.arange(len(inputs)), size)
+    return (
+        inputs[places] if isinstance(inputs, np.ndarray) else [inputs[at] for at in places.tolist()]
+    )
 
 
 def _write(path: Path, model: BaseModel) -> None:

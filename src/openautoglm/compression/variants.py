@@ -144,12 +144,15 @@ class Builder:
     def _measure(self, branch: str, values: Mapping[str, Any], part: Path) -> None:
         network, precision = self.network(branch, values), cast(Precision, values[PRECISION])
         source, graph = self.source(branch, network), part / _GRAPH
-        if precision == "fp32":
+        idle = RECIPES[precision].applies(source)
+        if precision == "fp32" or idle:
             shutil.copyfile(source.fp32, graph)
         else:
             RECIPES[precision].build(source, graph)
         _, reference = self._read(branch, network)
-        measured, proba = reference.measure(precision, graph)
+        measured, proba = reference.measure("fp32" if idle else precision, graph)
+        if idle:
+            measured = measured.model_copy(update={"left_out": idle})
         np.save(part / PROBA, proba)
         (part / _MEASURED).write_text(measured.model_dump_json(indent=2), encoding="utf-8")
 

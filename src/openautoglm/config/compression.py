@@ -7,7 +7,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from openautoglm.config.model import Settings, Share
-from openautoglm.config.search import Choices, Dimension, Range, check_space
+from openautoglm.config.search import Choices, Dimension, Range
 from openautoglm.config.training import Buckets
 
 Precision = Literal["fp32", "fused", "fp16", "int8", "int8-static", "int4-rtn", "int4-gptq"]
@@ -31,7 +31,9 @@ class PruneSettings(Settings):
     heads: Share = Field(0.25, description="share of the attention heads that stay")
     hidden: Share = Field(0.25, description="share of the feed-forward rows that stay")
     epochs: int = Field(1, ge=0, description="passes over train after the cut; 0: none")
-    lr: float = Field(3e-4, gt=0, description="peak learning rate of these passes")
+    lr: float | None = Field(
+        None, gt=0, description="peak rate of these passes; null: 3e-4, or train.lr for a base"
+    )
 
 
 class DistillSettings(Settings):
@@ -94,19 +96,6 @@ class SearchSettings(Settings):
         None, description="the same for compress.distill"
     )
 
-    @model_validator(mode="after")
-    def _searchable(self) -> Self:
-        parts: tuple[tuple[str, str, Settings], ...] = (
-            ("pruned", "compress.prune", PruneSettings()),
-            ("distilled", "compress.distill", DistillSettings()),
-        )
-        for name, section, settings in parts:
-            try:
-                check_space(settings, getattr(self, name) or {}, section)
-            except ValueError as error:
-                raise ValueError(f"`{name}`: {error}") from None
-        return self
-
 
 class CompressSettings(Settings):
     """Which variants are built, how closely they must agree, and which one is served."""
@@ -140,20 +129,25 @@ class CompressSettings(Settings):
 
 def pruned_space(settings: CompressSettings) -> dict[str, Dimension]:
     """What is searched of `compress.prune`; the precision is the set one where it is not."""
-    given = settings.search.pruned or {
+    precision: dict[str, Dimension] = {"precision": Choices(choices=(settings.prune.precision,))}
+    if settings.search.pruned is not None:
+        return precision | settings.search.pruned
+    return precision | {
         "precision": Choices(choices=("int8", "int4-gptq")),
         "heads": Range(low=0.1, high=0.75),
         "hidden": Range(low=0.05, high=0.75),
     }
-    return {"precision": Choices(choices=(settings.prune.precision,)), **given}
 
 
 def distilled_space(settings: CompressSettings) -> dict[str, Dimension]:
     """What is searched of `compress.distill`; the precision is the set one where it is not."""
-    given = settings.search.distilled or {
+    precision: dict[str, Dimension] = {"precision": Choices(choices=(settings.distill.precision,))}
+    if settings.search.distilled is not None:
+        return precision | settings.search.distilled
+    heads = settings.distill.heads
+    return precision | {
         "precision": Choices(choices=("int8", "int4-rtn")),
-        "dim": Choices(choices=(16, 32, 48)),
+        "dim": Choices(choices=tuple(heads * width for width in (8, 16, 24))),
         "layers": Choices(choices=(0, 1)),
         "buckets": Choices(choices=(2**15, 2**16, 2**17)),
     }
-    return {"precision": Choices(choices=(settings.distill.precision,)), **given}

@@ -14,7 +14,7 @@ from openautoglm.config.compression import CompressSettings
 from openautoglm.config.data import DataParams, FetchData, PrepareData
 from openautoglm.config.drift import DriftSettings
 from openautoglm.config.model import Settings, Share
-from openautoglm.config.search import dimensions
+from openautoglm.config.search import check_space, dimensions
 from openautoglm.config.training import TrainSettings
 from openautoglm.config.tuning import TuneSettings, family_of
 
@@ -153,11 +153,14 @@ class Params(Settings):
             )
         if base is not None and "transformer" not in families:
             raise ValueError("model.base has no meaning without the transformer family")
-        if base is not None and "transformer" in self.train.model_fields_set:
+        shaped = "transformer" in self.train.model_fields_set
+        if base is not None and shaped and "distilled" not in self.compress.recipes:
             raise ValueError(
-                "train.transformer has no meaning with model.base, which has a shape of its own: "
-                "remove that section"
+                "train.transformer has no meaning with model.base, which has a shape of its own, "
+                "and without a student: remove that section"
             )
+        if "glm" not in families and "glm" in self.train.model_fields_set:
+            raise ValueError("train.glm has no meaning without the glm in model.families")
         glm = self.train.glm.model_fields_set
         if numeric and (unused := sorted(glm & {"orders", "buckets"})):
             raise ValueError(f"train.glm.{unused[0]} has no meaning for numeric features")
@@ -168,9 +171,30 @@ class Params(Settings):
 
     def _searches_agree(self, base: str | None, numeric: bool) -> None:
         families, recipes = self.model.families, self.compress.recipes
+        for name, section, settings, space in (
+            ("tune.space", "train", self.train, self.tune.space),
+            (
+                "compress.search.pruned",
+                "compress.prune",
+                self.compress.prune,
+                self.compress.search.pruned,
+            ),
+            (
+                "compress.search.distilled",
+                "compress.distill",
+                self.compress.distill,
+                self.compress.search.distilled,
+            ),
+        ):
+            try:
+                check_space(settings, space or {}, section)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
         for recipe, section in (("pruned", "prune"), ("distilled", "distill")):
             given = section in self.compress.model_fields_set
-            if recipe not in recipes and (given or getattr(self.compress.search, recipe)):
+            if recipe not in recipes and (
+                given or getattr(self.compress.search, recipe) is not None
+            ):
                 key = section if given else f"search.{recipe}"
                 raise ValueError(
                     f"compress.{key} has no meaning without `{recipe}` in compress.recipes"

@@ -37,6 +37,12 @@ class Choices(Settings):
 
     choices: tuple[Scalar | tuple[Scalar, ...], ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        if len(set(map(repr, self.choices))) < len(self.choices):
+            raise ValueError("`choices` has one twice")
+        return self
+
 
 Dimension = Range | Choices
 Space = dict[str, Dimension | dict[str, Dimension]]
@@ -94,6 +100,8 @@ def check_space(settings: Settings, space: Mapping[str, Any], name: str) -> None
         ends = (
             dimension.choices if isinstance(dimension, Choices) else (dimension.low, dimension.high)
         )
+        if isinstance(dimension, Range) and not _is_number(settings, key):
+            raise ValueError(f"`{key}` is no number, so it has choices and no range")
         for value in ends:
             try:
                 changed(settings, {key: value})
@@ -111,3 +119,10 @@ def is_whole(settings: Settings, key: str) -> bool:
     for part in key.split("."):
         node = getattr(node, part)
     return isinstance(node, int) and not isinstance(node, bool)
+
+
+def _is_number(settings: Settings, key: str) -> bool:
+    node: Any = settings
+    for part in key.split("."):
+        node = getattr(node, part, None)
+    return not isinstance(node, bool | str | tuple | Settings)

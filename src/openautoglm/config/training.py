@@ -23,7 +23,7 @@ class GlmSettings(Settings):
 
 
 class TransformerSettings(Settings):
-    """The transformer that is trained from scratch; without meaning when `model.base` is set."""
+    """The transformer that is trained from scratch; with `model.base`, a student's alone."""
 
     dim: int = Field(128, ge=8, description="width of the encoder")
     layers: int = Field(2, ge=0, description="encoder layers")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.compression.catalog import RECIPES
@@ -22,6 +23,7 @@ from openautoglm.config.params import CompressParams
 from openautoglm.data.prepared import Prepared, read
 from openautoglm.inference.package import Kind
 from openautoglm.observability.progress import say
+from openautoglm.training.devices import threads
 from openautoglm.training.families import restore
 from openautoglm.training.job import Job, Restored, Rows
 from openautoglm.training.smaller import Smaller
@@ -53,9 +55,15 @@ class Build:
 
     def __call__(self, point: Point, report: Report) -> tuple[float, ...]:
         """Bytes, macro F1 and operations of a variant; not finite when it is left out."""
-        found = self.builder.variant(point.branch, point.values).measured
+        try:
+            with threads(self.params.compress.threads):
+                found = self.builder.variant(point.branch, point.values).measured
+        except ValidationError as error:
+            # Values that are allowed one by one, and not together.
+            say(f"{point} cannot be: {error.errors()[0]['msg']}")
+            return (float("nan"),) * len(DIRECTIONS)
         if found.left_out:
-            say(f"{point.branch} {point.values[PRECISION]} is left out: it {found.left_out}")
+            say(f"{point.branch} {point.values[PRECISION]} is left out: {found.left_out}")
             return (float("nan"),) * len(DIRECTIONS)
         return float(found.bytes), found.macro_f1, float(found.operations)
 
@@ -171,7 +179,12 @@ class Build:
             curve=lambda metrics, step: None,
         )
         return Smaller(
-            job, self.told["candidate"], self._trained, self.params.compress, self._teacher
+            job,
+            self.told["candidate"],
+            self._trained,
+            self.told["base"] is not None,
+            self.params.compress,
+            self._teacher,
         )
 
     def _teacher(self, who: str) -> NDArray[np.float32]:

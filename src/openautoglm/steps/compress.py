@@ -62,7 +62,9 @@ def compress(
     front = {trial.number for trial in pareto(trials, DIRECTIONS)}
     export(trials, space, DIRECTIONS, out / STUDY)
     pareto_plot(trials, DIRECTIONS, AXES, out / PARETO)
-    built = [work.built(trial, trial.number in front) for trial in trials]
+    # Of a recipe that is left out the reason is told; a failed idea of the search is forgotten.
+    told = [trial for trial in trials if trial.round == 0 or trial.state == "complete"]
+    built = [work.built(trial, trial.number in front) for trial in told]
     kept = [one for one in built if one.trial < len(starts) or one.pareto]
     chosen = pack(kept, work.left_out(), work.told, work.ground, params.compress, out)
     say(f"{chosen.family} {chosen.variant}: {chosen.reason}")

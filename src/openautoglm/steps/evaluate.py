@@ -49,7 +49,9 @@ def evaluate(
     package, choice = read_package(compressed), read_choice(compressed)
     found = predicted(compressed, package, test, threads=settings.threads)
     proba = found[choice.family, choice.variant]
-    fallback = found[package.fallback, "fp32"] if package.fallback else None
+    # Where the smaller family is served, the other one is what is fallen back to.
+    other = package.candidate if choice.family == package.fallback else package.fallback
+    fallback = found[other, "fp32"] if other else None
     variants = compared(found, package, choice, test, settings)
     baseline = _baseline(rows, k)
     baseline_proba = baseline.predict_proba(test.inputs, k)
@@ -71,7 +73,7 @@ def evaluate(
         "baseline": _measured(test.y, baseline_proba, settings) | {"penalty": baseline.penalty},
         "fallback": fallback
         if fallback is None
-        else {"family": package.fallback} | _measured(test.y, fallback, settings),
+        else {"family": other} | _measured(test.y, fallback, settings),
         "difference": {"metric": settings.gate.metric, **difference._asdict()},
     }
     verdict = _verdict(difference, settings)

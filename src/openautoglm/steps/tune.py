@@ -11,6 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from pydantic import ValidationError
+
 from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.config.params import TuneParams
 from openautoglm.config.search import Space as Searched
@@ -56,7 +59,9 @@ def tune(*, prepared: Path, params: TuneParams, runtime: Runtime, out: Path) -> 
         base = locate(params.model.base, params.model.revision, runtime.project)
     space = _space(params, rows)
     trials: list[Trial] = []
-    if params.tune.rounds:
+    if not params.tune.rounds:
+        say("tune.rounds is 0: nothing is searched, and the other keys of tune do nothing")
+    else:
         objective = _Fit(prepared, params, base, runtime.device, runtime.work)
         trials = _search(objective, space, params, runtime)
     found: dict[str, Any] = {
@@ -78,16 +83,26 @@ class _Fit:
     device: str
     work: Path
 
+    def __reduce__(self) -> tuple[type[_Fit], tuple[Any, ...]]:
+        # A worker reads for itself what is cached here.
+        return _Fit, (self.prepared, self.params, self.base, self.device, self.work)
+
     def __call__(self, point: Point, report: Report) -> tuple[float]:
         values = {**point.values, "epochs": self.params.tune.epochs}
-        settings = changed(self.params.train, values)
+        try:
+            settings = changed(self.params.train, values)
+        except ValidationError as error:
+            # Values that are allowed one by one, and not together.
+            say(f"{point} cannot be: {error.errors()[0]['msg']}")
+            return (float("nan"),)
         found: list[float] = []
 
         def curve(metrics: dict[str, float], step: int) -> None:
             value = metrics.get(f"{point.branch}.valid_macro_f1")
             if value is not None:
                 found.append(value)
-                report(len(found), value)
+                if point.branch == "transformer":  # a glm is done when it has a value
+                    report(len(found), value)
 
         with threads(settings.threads), tempfile.TemporaryDirectory(dir=self.work) as folder:
             fit(point.branch, self._job(settings, curve), Path(folder))
@@ -114,12 +129,18 @@ class _Fit:
     @cached_property
     def _rows(self) -> tuple[Rows, Rows]:
         split = self._prepared.split
-        # Rows lie in the order of their hashes: the first ones are a random sample.
-        return _first(split("train"), self.params.tune.rows), _first(split("valid"), None)
+        valid = split("valid")
+        return _sample(split("train"), self.params.tune.rows), Rows(valid.inputs, valid.y)
 
 
-def _first(split: Split, count: int | None) -> Rows:
-    return Rows(split.inputs[:count], split.y[:count])
+def _sample(split: Split, count: int) -> Rows:
+    """The first rows, and of each class that they lack the first one."""
+    # Rows lie in the order of their hashes: the first ones are a random sample.
+    firsts = np.unique(split.y, return_index=True)[1]
+    places = np.union1d(np.arange(min(count, len(split.y))), firsts)
+    inputs = split.inputs
+    chosen = inputs[places] if isinstance(inputs, np.ndarray) else [inputs[at] for at in places]
+    return Rows(chosen, split.y[places])
 
 
 def _space(params: TuneParams, rows: Prepared) -> Space:
@@ -157,8 +178,11 @@ def _search(objective: _Fit, space: Space, params: TuneParams, runtime: Runtime)
         prune=params.tune.prune,
     )
     url = runtime.study or f"sqlite:///{runtime.work / STUDY}"
-    # Named by inputs, parameters and code, so that a shared store keeps searches apart.
-    storage = Storage(url, f"tune {runtime.work.name.removeprefix('sha256-')[:16]}")
+    # Named by inputs, parameters, code and base, so that a shared store keeps searches apart.
+    name = f"tune {runtime.work.name.removeprefix('sha256-')[:16]}"
+    if objective.base is not None:
+        name += f" {objective.base.digest[-16:]}"
+    storage = Storage(url, name)
     return search(objective, space, plan, storage, workers=runtime.workers)
 
 
@@ -168,10 +192,10 @@ def _settled(family: str, trials: Sequence[Trial], params: TuneParams) -> dict[s
     if not any(trial.state == "complete" for trial in mine):
         return {"trial": None, "settings": {}, "reason": "train's settings: nothing was tried"}
     found = best(mine)
-    # A start may have failed (a rate at which the loss is no number); then anything beats it.
-    start = mine[0].values[0] if mine[0].state == "complete" else float("-inf")
-    gain = found.values[0] - start
-    if found is mine[0] or gain < params.tune.min_gain:
+    gain = found.values[0] - mine[0].values[0]
+    if len(mine) == 1:
+        told = "train's settings: nothing was searched"
+    elif found is mine[0] or gain < params.tune.min_gain:
         found, told = mine[0], f"train's settings stay: none of {len(mine)} trials beats them"
         if gain > 0:
             told += f" by {params.tune.min_gain:g} (best: {gain:+.4f})"
@@ -181,7 +205,7 @@ def _settled(family: str, trials: Sequence[Trial], params: TuneParams) -> dict[s
         "trial": found.number,
         "settings": {} if found is mine[0] else dict(found.point.values),
         "macro_f1": found.values[0],
-        "start_macro_f1": mine[0].values[0] if mine[0].values else None,
+        "start_macro_f1": mine[0].values[0],
         "reason": told,
     }
 

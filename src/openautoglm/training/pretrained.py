@@ -109,7 +109,9 @@ def restore(folder: Path) -> Restored:
             folder, local_files_only=True, **given
         )
     module = Classifier(PretrainedHeads(model, taken.pad_id)).eval()
-    return Restored(module, torch.full((2, 6), taken.pad_id + 1, dtype=torch.int64), taken)
+    return Restored(
+        module, torch.full((2, 6), 1 if taken.pad_id == 0 else 0, dtype=torch.int64), taken
+    )
 
 
 def _tokenizer(base: Base) -> tuple[Tokenizer, int]:

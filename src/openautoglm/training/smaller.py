@@ -20,6 +20,7 @@ from openautoglm.training.devices import threads
 from openautoglm.training.families import fit, prune, restore
 from openautoglm.training.job import Job, Teacher
 
+_RECOVERY = 3e-4
 _SHAPE = ("dim", "layers", "heads", "hidden", "buckets")
 
 
@@ -31,6 +32,7 @@ class Smaller:
         job: Rows and settings of train; its work folder and teacher do not matter.
         candidate: Family name of the candidate.
         folders: Where train has put each family.
+        is_base: Whether the candidate was fine-tuned, so that its rate is train's.
         settings: Of compress.
         teacher: Probabilities on train `float32[n, k]` of the candidate, or of the mean of all
             families, by name; called when a student needs them.
@@ -39,6 +41,7 @@ class Smaller:
     job: Job
     candidate: str
     folders: Mapping[str, Path]
+    is_base: bool
     settings: CompressSettings
     teacher: Callable[[str], NDArray[np.float32]]
 
@@ -53,7 +56,8 @@ class Smaller:
             StepError: It has no layers that can be cut.
         """
         how = changed(self.settings.prune, values)
-        train = self._train({"lr": how.lr, "epochs": max(1, how.epochs)})
+        lr = how.lr or (self.job.settings.lr if self.is_base else _RECOVERY)
+        train = self._train({"lr": lr, "epochs": max(1, how.epochs)})
         if how.epochs == 0:
             train = train.model_copy(update={"epochs": 0})  # which no one may set for a training
         job = self._job(train, "pruned")
