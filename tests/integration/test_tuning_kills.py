@@ -89,7 +89,8 @@ def resumed_after_a_death(undisturbed, storage, folder, die, workers):
     assert until_it_ends(storage, folder, die, workers) == undisturbed
     assert (folder / "died").exists()
     assert set(times(folder, "ended").values()) == {1}
-    assert times(folder, "begun").total() == TRIALS + 1
+    # With the caller every worker ends, and each may have been at a trial.
+    assert TRIALS < times(folder, "begun").total() <= TRIALS + workers
 
 
 @pytest.mark.parametrize("seed", range(2))
