@@ -1,10 +1,5 @@
 """The same registry on a real PostgreSQL, started for these tests."""
 
-import shutil
-import tempfile
-import warnings
-from pathlib import Path
-
 import mlflow
 import psycopg2
 import pytest
@@ -18,23 +13,6 @@ from openautoglm.registry.store import open_store, reachable
 from tests.support.registry import Chain
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgres")]
-
-
-@pytest.fixture(scope="module")
-def server():
-    """URL of a server; under root it runs as another user, who must reach its folder."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pgserver = pytest.importorskip("pgserver")
-    folder = Path(tempfile.mkdtemp(prefix="openautoglm-postgres-"))
-    folder.chmod(0o755)
-    try:
-        running = pgserver.get_server(folder / "data", cleanup_mode="stop")
-    except Exception as error:  # whatever keeps PostgreSQL from starting is no fault of ours
-        pytest.skip(f"PostgreSQL does not start here: {error}")
-    yield running.get_uri()
-    running.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

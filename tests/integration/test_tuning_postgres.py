@@ -1,10 +1,5 @@
 """A search whose trials are kept in a real PostgreSQL, started for this test."""
 
-import shutil
-import tempfile
-import warnings
-from pathlib import Path
-
 import pytest
 
 from openautoglm.tuning.search import search
@@ -12,23 +7,6 @@ from openautoglm.tuning.storage import Storage
 from tests.support.tuning import PLAN, SPACE, Objective, times
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgres")]
-
-
-@pytest.fixture(scope="module")
-def server():
-    """URL of a server; under root it runs as another user, who must reach its folder."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pgserver = pytest.importorskip("pgserver")
-    folder = Path(tempfile.mkdtemp(prefix="openautoglm-postgres-"))
-    folder.chmod(0o755)
-    try:
-        running = pgserver.get_server(folder / "data", cleanup_mode="stop")
-    except Exception as error:  # whatever keeps PostgreSQL from starting is no fault of ours
-        pytest.skip(f"PostgreSQL does not start here: {error}")
-    yield running.get_uri()
-    running.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_the_database_changes_nothing(server, tmp_path):

@@ -12,13 +12,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from openautoglm.config.postgres import with_driver
 from openautoglm.config.project import Project
 from openautoglm.errors import StoreError
 from openautoglm.registry.sqlite import follow_move, make, no_database, sqlite_file
@@ -130,17 +130,8 @@ def _no_answer(uri: str, error: Exception) -> StoreError:
 
 
 def _uri(project: Project) -> str:
-    uri = project.tracking_uri
-    scheme, separator, rest = uri.partition("://")
-    # SQLAlchemy 2.1 takes a bare `postgresql` for psycopg 3, MLflow and our extra for psycopg2.
-    if scheme in ("postgres", "postgresql") and find_spec("psycopg") is None:
-        scheme = "postgresql+psycopg2"
-    if scheme == "postgresql+psycopg2" and find_spec("psycopg2") is None:
-        raise StoreError(
-            "the driver for PostgreSQL is not installed",
-            where=redacted(uri),
-            hint="pip install -c constraints.txt -e '.[postgres]'",
-        )
+    uri = with_driver(project.tracking_uri)
+    scheme = uri.partition("://")[0]
     known = (*_DATABASES, "http", "https", "databricks")
     if uri != "databricks" and scheme.partition("+")[0] not in known:
         raise StoreError(
@@ -149,7 +140,7 @@ def _uri(project: Project) -> str:
             allowed="http(s)://, postgresql://, mysql+pymysql://, sqlite:///ABSOLUTE/FILE.db",
             hint="unset MLFLOW_TRACKING_URI to use mlflow.db in the project",
         )
-    return scheme + separator + rest
+    return uri
 
 
 def _artifact_root(uri: str, project: Project) -> str | None:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
+from openautoglm.config.postgres import with_driver
 from openautoglm.errors import StoreError
 from openautoglm.tuning.space import Space
 from openautoglm.tuning.studies import STATES, parameters, quiet
@@ -78,7 +78,7 @@ def reachable(url: str) -> str:
         StoreError: It does not answer.
     """
     try:
-        engine = sqlalchemy.create_engine(_driven(url))
+        engine = sqlalchemy.create_engine(with_driver(url))
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text("select 1"))
         engine.dispose()
@@ -138,7 +138,7 @@ def _open(storage: Storage) -> RDBStorage:
     sqlite = storage.url.startswith("sqlite:")
     with quiet():
         rdb = RDBStorage(
-            _driven(storage.url).replace("{", "{{").replace("}", "}}"),
+            with_driver(storage.url).replace("{", "{{").replace("}", "}}"),
             engine_kwargs={"connect_args": {"timeout": _PATIENCE}} if sqlite else {},
             heartbeat_interval=storage.heartbeat,
             grace_period=storage.grace,
@@ -148,14 +148,6 @@ def _open(storage: Storage) -> RDBStorage:
         sqlalchemy.event.listen(rdb.engine, "connect", _by_hand)
         sqlalchemy.event.listen(rdb.engine, "begin", _immediate)
     return rdb
-
-
-def _driven(url: str) -> str:
-    # SQLAlchemy 2.1 takes a bare `postgresql` for psycopg 3, our extra brings psycopg2.
-    scheme, separator, rest = url.partition("://")
-    if scheme in ("postgres", "postgresql") and find_spec("psycopg") is None:
-        scheme = "postgresql+psycopg2"
-    return f"{scheme}{separator}{rest}"
 
 
 def _by_hand(connection: Any, _: object) -> None:
