@@ -101,6 +101,51 @@ def drift(
 
 
 @app.command()
+def serve(
+    model: Annotated[Path, typer.Option(help="A compressed model: `payload/`, `choice.json`.")],
+    digest: Annotated[
+        str | None, typer.Option(help="What its payload must have; its manifest's without it.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What clients call the model.")] = "model",
+    version: Annotated[
+        str | None, typer.Option(help="What answers carry; the digest's first digits without it.")
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="Not the chosen family.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Not the chosen variant.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="HTTP; 0 takes a free port.", min=0, max=65535)] = 8000,
+    grpc_port: Annotated[
+        int, typer.Option(help="gRPC; 0 takes a free port, -1 none.", min=-1, max=65535)
+    ] = 8001,
+    reuse_port: Annotated[
+        bool, typer.Option("--reuse-port", help="Share the ports with other replicas.")
+    ] = False,
+    settings: Annotated[
+        Path | None, typer.Option(help="YAML file of the keys in docs/serving.md.")
+    ] = None,
+    assigned: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One such key; may be given again."),
+    ] = None,
+) -> None:
+    """Serve a compressed model over HTTP and gRPC: one replica, until SIGTERM."""
+    from openautoglm.cli.serve import serve as run
+    from openautoglm.serving.listen import Places
+
+    run(
+        model,
+        digest=digest,
+        name=name,
+        version=version,
+        family=family,
+        variant=variant,
+        places=Places(host, port, None if grpc_port < 0 else grpc_port, reuse_port),
+        settings_file=settings,
+        assigned=assigned or (),
+    )
+
+
+@app.command()
 def doctor(
     context: typer.Context,
     profile: Annotated[str, typer.Option(help="dev or production.")] = "dev",

@@ -15,6 +15,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from openautoglm.errors import ConfigError
 
 Location = tuple[str | int, ...]
+Source = tuple[Path | None, frozenset[str]]
+"""The file, and the keys that the command line set instead."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -25,14 +27,30 @@ def load(path: Path, model: type[M]) -> M:
         ConfigError: The file is missing, is no YAML mapping, or has a key or value that is not
             allowed. All problems are listed, each with file, line and key path.
     """
-    data = _read(path)
+    return check(read(path), model, path)
+
+
+def check(
+    data: Any, model: type[M], path: Path | None, assigned: frozenset[str] = frozenset()
+) -> M:
+    """Validate what a file holds.
+
+    Args:
+        data: Keys and values as `read` gives them, which know their lines.
+        model: What they must be.
+        path: The file; None when there is none.
+        assigned: Dotted keys that the command line set.
+
+    Raises:
+        ConfigError: As `load`.
+    """
     try:
         # Through JSON, where pydantic's strict mode still takes a list for a tuple.
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         # A mistyped key is both unknown and missing; the unknown one is what to mend.
         entries = sorted(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-        problems = [_describe(path, data, model, entry) for entry in entries]
+        problems = [_describe((path, assigned), data, model, entry) for entry in entries]
         first, rest = problems[0], problems[1:]
         if rest:
             more = "; ".join(f"{p.what} ({p.where})" for p in rest)
@@ -45,7 +63,12 @@ def load(path: Path, model: type[M]) -> M:
         raise first from None
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
+    """Keys and values of a YAML file, which know their lines.
+
+    Raises:
+        ConfigError: The file is missing or holds no mapping.
+    """
     try:
         data = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -68,13 +91,12 @@ def _read(path: Path) -> Any:
 
 
 def _describe(
-    path: Path, data: Any, model: type[BaseModel], entry: Mapping[str, Any]
+    source: Source, data: Any, model: type[BaseModel], entry: Mapping[str, Any]
 ) -> ConfigError:
     # pydantic adds the tag of a union's branch to the location; the file has no such key.
     location = _in_file(data, tuple(entry["loc"]), missing=entry["type"] == "missing")
     key = ".".join(str(part) for part in location)
-    line = _line(data, location)
-    where = f"{path}:{line}, key {key}" if key else f"{path}:{line}"
+    where = _where(source, data, location)
     kind = entry["type"]
     if kind == "extra_forbidden":
         siblings = _keys_at(model, data, location[:-1])
@@ -94,9 +116,18 @@ def _describe(
         # What several sections disagree about names its key first.
         named = tuple(message.split(maxsplit=1)[0].rstrip(":").split("."))
         if not key and named[0] in data:
-            where = f"{path}:{_line(data, named)}, key {'.'.join(named)}"
+            where = _where(source, data, named)
         return ConfigError(message, where=where)
     return ConfigError(f"found {found}", where=where, allowed=message[0].lower() + message[1:])
+
+
+def _where(source: Source, data: Any, location: Location) -> str:
+    path, assigned = source
+    key = ".".join(str(part) for part in location)
+    if path is None or any(f"{key}.".startswith(f"{each}.") for each in assigned):
+        return f"--set {key}"
+    line = _line(data, location)
+    return f"{path}:{line}, key {key}" if key else f"{path}:{line}"
 
 
 def _in_file(data: Any, location: Location, *, missing: bool) -> Location:

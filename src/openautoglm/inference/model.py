@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnxruntime as ort
@@ -61,8 +62,21 @@ class Model:
         out = np.empty((len(ids), len(self.labels)), np.float32)
         for start in range(0, len(ids), batch_size):
             chunk = order[start : start + batch_size]
-            out[chunk] = self._call(self._encoder.matrix([ids[i] for i in chunk]))
+            out[chunk] = self.score(self._encoder.matrix([ids[i] for i in chunk]))
         return out
+
+    def encode(
+        self, rows: Sequence[str] | Sequence[list[float]]
+    ) -> NDArray[np.int64] | NDArray[np.float32]:
+        """Rows that were checked, texts normalised, as one input of the graph."""
+        if self._encoder is None:
+            return np.asarray(rows, np.float32)
+        return self._encoder.matrix(self._encoder.ids(cast(Sequence[str], rows)))
+
+    def score(self, values: NDArray[np.int64] | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities `float32[rows, k]` of one input of the graph, in one call."""
+        found: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: values})[0]
+        return found
 
     def _features(self, rows: Rows) -> NDArray[np.float32]:
         assert isinstance(self.input, NumericInput)
@@ -80,14 +94,10 @@ class Model:
 
     def _run(self, values: NDArray[np.float32], batch_size: int) -> NDArray[np.float32]:
         parts = [
-            self._call(values[start : start + batch_size])
+            self.score(values[start : start + batch_size])
             for start in range(0, len(values), batch_size)
         ]
         return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), np.float32)
-
-    def _call(self, values: NDArray[np.int64] | NDArray[np.float32]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: values})[0]
-        return found
 
 
 def load(

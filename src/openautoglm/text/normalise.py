@@ -11,6 +11,10 @@ def normalise(text: str) -> str:
     Control and format characters other than white space are dropped: they are invisible, so two
     texts that differ only in them are the same text to a reader. Idempotent.
     """
+    # Printable means: none of the characters that are dropped, no white space but the blank.
+    # Most texts are spelled right already, and a replica meets thousands a second.
+    if text.isprintable() and unicodedata.is_normalized("NFKC", text):
+        return " ".join(text.split())
     visible = "".join(
         " " if char.isspace() else char
         for char in unicodedata.normalize("NFKC", text)

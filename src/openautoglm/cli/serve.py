@@ -1,0 +1,72 @@
+"""`openautoglm serve`: one replica in the foreground."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from openautoglm.artifacts.manifest import read_manifest
+from openautoglm.config.overrides import load_with
+from openautoglm.config.serving import Serving
+from openautoglm.serving.listen import Places
+from openautoglm.serving.observe import logs
+from openautoglm.serving.replica import Served, open_served, run
+
+_log = logging.getLogger("openautoglm.serving")
+
+
+def serve(
+    model: Path,
+    *,
+    digest: str | None,
+    name: str,
+    version: str | None,
+    family: str | None,
+    variant: str | None,
+    places: Places,
+    settings_file: Path | None,
+    assigned: Sequence[str],
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        model: Folder of a compressed model.
+        digest: What its payload must have; its manifest's when None.
+        name: What clients call it.
+        version: What answers carry.
+        family: Family, when not the chosen one.
+        variant: Variant, when not the chosen one.
+        places: Host and ports.
+        settings_file: YAML with keys of `Serving`.
+        assigned: `key=value` over it.
+
+    Raises:
+        InputError: The model, a setting or a port cannot be used.
+    """
+    settings = load_with(settings_file, assigned, Serving)
+    served = open_served(
+        model,
+        digest or read_manifest(model).digest,
+        name=name,
+        version=version,
+        family=family,
+        variant=variant,
+        threads=settings.threads,
+    )
+    logs.configure()
+    run(served, settings, places, ready=lambda found: _ready(served, found))
+
+
+def _ready(served: Served, places: Places) -> None:
+    identity = served.identity
+    host = f"[{places.host}]" if ":" in places.host else places.host
+    url = f"http://{host}:{places.port}"
+    grpc = f"{host}:{places.grpc_port}" if places.grpc_port is not None else None
+    print(
+        f"{identity.name} {identity.version} ({identity.family} {identity.variant}, "
+        f"{identity.digest[:19]}) at {url}" + (f", gRPC at {grpc}" if grpc else ""),
+        flush=True,
+    )
+    told = {f"model_{key}": value for key, value in identity._asdict().items()}
+    _log.info("ready", extra={"http": url, "grpc": grpc, **told})

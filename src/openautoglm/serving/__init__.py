@@ -1,0 +1,1 @@
+"""One replica: a compressed model behind HTTP and gRPC, without torch, mlflow, kfp, evidently."""

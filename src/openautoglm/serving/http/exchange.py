@@ -1,0 +1,159 @@
+"""One request and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from openautoglm.serving.batching.job import Job
+from openautoglm.serving.http.replies import JSON, STATUSES, refusal_body
+from openautoglm.serving.observe.context import Context
+from openautoglm.serving.refusals import INVALID, Refusal
+
+if TYPE_CHECKING:
+    from openautoglm.serving.http.connection import Connection
+
+_TIMEOUTS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
+HEADERS = frozenset(
+    {
+        *(b"x-request-id", b"traceparent", b"content-length", b"content-encoding", b"expect"),
+        *(b"accept", b"connection", b"inference-header-content-length", *_TIMEOUTS),
+    }
+)
+"""The headers that are looked at; others are dropped as they come."""
+_LONGEST_TIMEOUT = 600_000
+
+
+class Exchange:
+    """A request that is being answered.
+
+    Attributes:
+        method: `b"POST"`.
+        path: The target without its query.
+        headers: Those of `HEADERS` that came, by lower-case name.
+        body: All of it.
+        context: Ids and times.
+        job: What the model does for it.
+        ready: The answer, once there is one.
+    """
+
+    __slots__ = (
+        *("connection", "method", "path", "headers", "body", "context", "job"),
+        *("ready", "keep_alive", "held"),
+    )
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.method = b""
+        self.path = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+        self.context: Context
+        self.job: Job | None = None
+        self.ready: bytes | None = None
+        self.keep_alive = True
+        self.held = 0
+
+    def timeout(self) -> float | None:
+        """Seconds the client allows, the least of what it says; None when it says nothing.
+
+        Raises:
+            Refusal: A header is no positive whole number of milliseconds.
+        """
+        found = None
+        for name in _TIMEOUTS:
+            given = self.headers.get(name)
+            if given is None:
+                continue
+            if not given.isdigit() or not 1 <= (value := int(given[:9])) <= _LONGEST_TIMEOUT:
+                raise Refusal(
+                    INVALID,
+                    f"found `{given[:32].decode('latin-1')}`",
+                    where=f"header {name.decode()}",
+                    allowed=f"whole milliseconds from 1 to {_LONGEST_TIMEOUT}",
+                )
+            found = value / 1e3 if found is None else min(found, value / 1e3)
+        return found
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            Refusal: It is no JSON, no UTF-8, or nested too deeply.
+        """
+        return read_json(self.body, self.connection.server.predictor.limits.depth)
+
+    def reply(
+        self,
+        status: int,
+        body: bytes,
+        *,
+        content_type: bytes = JSON,
+        headers: Mapping[str, str] | None = None,
+        kind: str | None = None,
+    ) -> None:
+        """Answer; a second answer to one request is a fault of ours."""
+        assert self.ready is None
+        now = perf_counter()
+        extra = (
+            "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
+        )
+        if not self.keep_alive:
+            extra += "connection: close\r\n"
+        elif b"connection" in self.headers and self.connection.http_1_0():
+            extra += "connection: keep-alive\r\n"
+        server = self.connection.server
+        self.ready = server.replies.render(
+            status,
+            body,
+            request_id=self.context.request_id,
+            now=now,
+            content_type=content_type,
+            extra=extra.encode(),
+            load=self.job is not None,
+            body_sent=self.method != b"HEAD",
+        )
+        server.predictor.observer.answered(self.context, STATUSES[status], now, self.job, kind)
+        self.connection.flush()
+
+    def refuse(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> None:
+        """Answer with an error."""
+        if refusal.kind.again:
+            headers = {"retry-after": str(refusal.retry_after)}
+        body = refusal_body(refusal, self.context.request_id)
+        if refusal.__cause__ is not None:
+            self.connection.server.predictor.observer.failed(self.context, refusal)
+        self.reply(refusal.kind.http, body, headers=headers, kind=refusal.kind.name)
+
+
+def read_json(body: bytes, depth: int) -> Any:
+    """Decode JSON whose lists and objects lie at most `depth` inside one another.
+
+    Raises:
+        Refusal: INVALID.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(
+            INVALID, f"the body is no JSON: {error}", hint='send {"text": "..."}'
+        ) from None
+    # Brackets inside of strings count too: this only says when a closer look is needed.
+    if body.count(b"[") + body.count(b"{") > depth and _deeper(value, depth):
+        raise Refusal(INVALID, "the body is nested too deeply", allowed=f"depth {depth}")
+    return value
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    level = [value] if isinstance(value, list | dict) else []
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, list | dict)
+        ]
+    return bool(level)

@@ -1,0 +1,144 @@
+"""Bytes of one connection to requests, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import httptools
+
+from openautoglm.config.serving import Limits
+from openautoglm.serving.http.exchange import HEADERS, Exchange
+from openautoglm.serving.refusals import HEADERS as HEADERS_TOO_LARGE
+from openautoglm.serving.refusals import INVALID, OVERLOADED, TOO_LARGE, UNSUPPORTED, Refusal
+
+
+class Receiver(Protocol):
+    """The connection whose bytes are read."""
+
+    def begin(self) -> Exchange:
+        """A request begins; may refuse."""
+
+    def proceed(self) -> None:
+        """The client waits for a word before it sends the body."""
+
+    def received(self, exchange: Exchange) -> None:
+        """A request is whole."""
+
+
+class Reader:
+    """Feeds `httptools`, which calls the methods named `on_...`.
+
+    Args:
+        receiver: Gets the requests.
+        limits: Bounds on head and body.
+        hold: Accounts for bytes that are kept; whether there was room.
+
+    Attributes:
+        current: The request that is arriving.
+    """
+
+    def __init__(self, receiver: Receiver, limits: Limits, hold: Callable[[int], bool]) -> None:
+        self.current: Exchange | None = None
+        self._receiver = receiver
+        self._limits = limits
+        self._hold = hold
+        self._parser = httptools.HttpRequestParser(self)
+        self._refusal: Refusal | None = None
+        self._target = b""
+        self._head_bytes = 0
+        self._in_head = False
+
+    def feed(self, data: bytes) -> Refusal | None:
+        """Read on; why the connection must be refused, if it must."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return Refusal(UNSUPPORTED, "this port speaks HTTP/1.1 and no other protocol")
+        except httptools.HttpParserError as error:
+            # What a callback raised arrives here too, in httptools' wrapping.
+            return self._refusal or Refusal(INVALID, f"this is no HTTP/1.1 request: {error}")
+        if self._in_head:
+            # A header that never ends is seen by nobody but the parser.
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.header_bytes:
+                return self._too_many_headers()
+        return None
+
+    def http_1_0(self) -> bool:
+        """Whether the client speaks HTTP/1.0, where keeping a connection must be said."""
+        return bool(self._parser.get_http_version() == "1.0")
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        try:
+            self.current = self._receiver.begin()
+        except Refusal as refusal:
+            self._refuse(refusal)
+        self._target = b""
+        self._head_bytes = 0
+        self._in_head = True
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._head_bytes += len(name) + len(value)
+        name = name.lower()
+        if name in HEADERS:
+            assert self.current is not None
+            self.current.headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: refuse before a byte of body is read."""
+        self._in_head = False
+        assert self.current is not None
+        headers = self.current.headers
+        if self._head_bytes + len(self._target) > self._limits.header_bytes:
+            self._refuse(self._too_many_headers())
+        length = headers.get(b"content-length")
+        if length is not None and int(length) > self._limits.body_bytes:
+            self._refuse(self._too_large())
+        if b"content-encoding" in headers and headers[b"content-encoding"].lower() != b"identity":
+            self._refuse(Refusal(UNSUPPORTED, "the body is compressed", allowed="a body as it is"))
+        if b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
+            self._receiver.proceed()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        exchange = self.current
+        assert exchange is not None
+        exchange.body = exchange.body + body if exchange.body else body
+        exchange.held += len(body)
+        room = self._hold(len(body))
+        if len(exchange.body) > self._limits.body_bytes:
+            self._refuse(self._too_large())
+        if not room:
+            self._refuse(Refusal(OVERLOADED, "other requests fill the memory that bodies may take"))
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        exchange, self.current = self.current, None
+        assert exchange is not None
+        exchange.method = self._parser.get_method()
+        exchange.path = self._target.partition(b"?")[0]
+        exchange.keep_alive = self._parser.should_keep_alive()
+        self._receiver.received(exchange)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+        raise refusal
+
+    def _too_many_headers(self) -> Refusal:
+        allowed = f"at most {self._limits.header_bytes} bytes"
+        return Refusal(HEADERS_TOO_LARGE, "request line and headers are too long", allowed=allowed)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            TOO_LARGE,
+            "the body is too large",
+            allowed=f"at most {self._limits.body_bytes} bytes",
+            hint="send its rows in several requests",
+        )

@@ -1,0 +1,1 @@
+"""gRPC: Open Inference Protocol v2, the numeric call and the standard health check."""
