@@ -8,7 +8,9 @@
     │   ├── StoreError           MLflow, a DVC remote or a disk that does not answer or has no room
     │   ├── ArtifactError        a folder that is missing, incomplete or not what its manifest says
     │   └── BusyError            somebody else holds the lock
-    └── StepError                a step broke although its input was good
+    ├── StepError                a step broke although its input was good
+    ├── Refusal                  a replica's error answer (`openautoglm.serving.refusals`)
+    └── ReplicaError             what a client meets (`openautoglm.client.errors`)
 
 An error says what was found, where, what is allowed and what to type next; `str(error)` is the
 whole text, one part a line, ready for a terminal.

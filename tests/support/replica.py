@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,15 @@ def serving(folder: Path, log: Path, *options: str, **environment: str) -> Itera
         *("--port", "0", "--grpc-port", "0", *options),
     ]
     with started(command, log, **environment) as replica:
+        yield replica
+
+
+@contextmanager
+def stub(log: Path, seconds: float, *settings: str) -> Iterator[Replica]:
+    """The same process around a stub model that takes this long for a batch."""
+    options = [part for each in settings for part in ("--set", each)]
+    command = [sys.executable, "-m", "tests.support.stub_replica", str(seconds), *options]
+    with started(command, log) as replica:
         yield replica
 
 

@@ -113,10 +113,10 @@ def serve(
     family: Annotated[str | None, typer.Option(help="Not the chosen family.")] = None,
     variant: Annotated[str | None, typer.Option(help="Not the chosen variant.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="HTTP; 0 takes a free port.", min=0, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help="HTTP; 0 takes a free port.", min=0, max=65535)] = 8080,
     grpc_port: Annotated[
         int, typer.Option(help="gRPC; 0 takes a free port, -1 none.", min=-1, max=65535)
-    ] = 8001,
+    ] = 8081,
     reuse_port: Annotated[
         bool, typer.Option("--reuse-port", help="Share the ports with other replicas.")
     ] = False,
@@ -143,6 +143,32 @@ def serve(
         settings_file=settings,
         assigned=assigned or (),
     )
+
+
+@app.command()
+def predict(
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; or one of the options.")
+    ] = None,
+    url: Annotated[
+        str, typer.Option(help="A replica, or the gateway before several.")
+    ] = "http://127.0.0.1:8080",
+    file: Annotated[
+        Path | None, typer.Option(help="A file of one text a line; - is standard input.")
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N,N,...", help="One row of a numeric model; may be given again."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for each request of at most 256 rows.", min=0.001)
+    ] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a row.")] = False,
+) -> None:
+    """Ask a replica for label and scores of texts, or of rows of features."""
+    from openautoglm.cli.predict import predict as run
+
+    run(texts or [], url=url, file=file, features=features or [], timeout=timeout, as_json=as_json)
 
 
 @app.command()

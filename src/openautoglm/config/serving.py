@@ -82,5 +82,6 @@ class Serving(Settings):
     )
     threads: int = Field(1, ge=1, description="CPU threads inside one call of the model")
     access_log: Literal["all", "traced", "none"] = Field(
-        "traced", description="which answered requests get a line in the log; errors always do"
+        "traced",
+        description="which answered requests get a line in the log; a fault always gets one",
     )

@@ -11,6 +11,7 @@ import orjson
 from openautoglm.serving.batching.job import Job
 from openautoglm.serving.http.replies import JSON, STATUSES, refusal_body
 from openautoglm.serving.observe.context import Context
+from openautoglm.serving.observe.observer import SHED
 from openautoglm.serving.refusals import INVALID, Refusal
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Exchange:
             now=now,
             content_type=content_type,
             extra=extra.encode(),
-            load=self.job is not None,
+            load=self.job is not None or kind in SHED,
             body_sent=self.method != b"HEAD",
         )
         server.predictor.observer.answered(self.context, STATUSES[status], now, self.job, kind)

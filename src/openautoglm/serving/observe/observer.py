@@ -11,9 +11,11 @@ from openautoglm.serving.observe.context import Context
 from openautoglm.serving.observe.load import Load
 from openautoglm.serving.observe.metrics import Metrics
 from openautoglm.serving.observe.tracing import Tracing
-from openautoglm.serving.refusals import Refusal
+from openautoglm.serving.refusals import DEADLINE, DRAINING, QUEUE_FULL, Refusal
 
 _log = logging.getLogger(__name__)
+SHED = frozenset({QUEUE_FULL.name, DEADLINE.name, DRAINING.name})
+"""Refusals that say how loaded this replica is, though the model was not asked."""
 
 
 class Observer:
@@ -48,8 +50,9 @@ class Observer:
         self.metrics.answered(context.protocol, code, seconds)
         if job is not None:
             self.load.answered(kind is None)
-            if job.taken:
-                self.metrics.queued(job.taken - job.arrived)
+            self.metrics.queued((job.taken or now) - job.arrived)
+        elif kind in SHED:
+            self.load.answered(False)
         if kind is not None:
             self.metrics.refused(kind)
         if context.sampled:
