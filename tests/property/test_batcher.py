@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
+import weakref
 from time import perf_counter
 
 import numpy as np
@@ -78,9 +80,14 @@ class Bench:
     def submit(self, *rows, seconds=1e6):
         now = perf_counter()
         lengths = [len(row) for row in rows]
-        job = Job(list(rows), lengths, arrived=now, deadline=now + seconds, done=self.told.append)
-        self.batcher.submit(job)
-        return job
+
+        def done(job):
+            assert job is mine
+            self.told.append(job)
+
+        mine = Job(list(rows), lengths, arrived=now, deadline=now + seconds, done=done)
+        self.batcher.submit(mine)
+        return mine
 
     def run_until(self, *jobs):
         """What an event loop does: call what was posted, until these are answered."""
@@ -267,3 +274,20 @@ def test_the_watcher_is_told_of_every_row_that_was_scored():
             bench.submit("x")
         bench.run_out()
         assert bench.watcher.rows == 6
+
+
+class Text(str):
+    """A text that can be looked for."""
+
+
+def test_the_texts_of_a_request_are_let_go_when_it_is_answered():
+    gc.disable()  # a cycle would live until the collector comes
+    try:
+        with Bench() as bench:
+            text = weakref.ref(bench.submit(Text("x")).rows[0])
+            bench.run_out()
+            bench.scorer.batches.clear()
+            bench.told.clear()
+            assert text() is None
+    finally:
+        gc.enable()

@@ -211,7 +211,7 @@ def test_what_is_over_is_forgotten():
     load.answered(False)
     for tick in range(1, 13):
         load.report(1.0 + tick * 0.1)
-    assert load.report(2.3) == (0.0, 0.0, 0.0)
+    assert load.report(2.3) == (1e-4, 0.0, 0.0)  # of 0 the gateway would make nothing
 
 
 def test_the_first_second_is_no_wild_guess():

@@ -184,14 +184,21 @@ def doctor(
 
 @app.command()
 def schema(
+    page: Annotated[
+        str, typer.Argument(help="params: params.yaml; serving: a replica.")
+    ] = "params",
     as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="As docs/params.md: one table a section.")
+        bool, typer.Option("--markdown", help="As in docs: one table a section.")
     ] = False,
 ) -> None:
-    """Print the JSON Schema of params.yaml."""
-    from openautoglm.cli.schema import json_schema, markdown
+    """Print the JSON Schema of every key."""
+    from openautoglm.cli.schema import Page, json_schema, markdown
 
-    typer.echo(markdown() if as_markdown else json_schema(), nl=False)
+    try:
+        chosen = Page(page)
+    except ValueError:
+        raise typer.BadParameter(f"`{page}` is none of {', '.join(Page)}") from None
+    typer.echo(markdown(chosen) if as_markdown else json_schema(chosen), nl=False)
 
 
 @app.command()

@@ -1,21 +1,43 @@
-"""`openautoglm schema`: the keys of `params.yaml`, for machines and for `docs/params.md`."""
+"""`openautoglm schema`: every key there is, for machines and for the reference pages in `docs`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
+from pydantic import BaseModel
+
 from openautoglm.config.params import Params
+from openautoglm.config.serving import Serving
 
 Node = dict[str, Any]
-_HEAD = """\
+
+
+class Page(StrEnum):
+    """What can be asked for."""
+
+    PARAMS = "params"
+    SERVING = "serving"
+
+
+_MODELS: dict[Page, type[BaseModel]] = {Page.PARAMS: Params, Page.SERVING: Serving}
+_PARAMS_HEAD = """\
 # params.yaml
 
 How a model is made, key by key. Written by `openautoglm schema --markdown > docs/params.md`; a
 test holds it against the code. `openautoglm schema` prints the same as JSON Schema. Unknown keys
 are refused, and so is a key that could not matter beside the others.
 """
+_SERVING_HEAD = """\
+# Serving settings
+
+How a replica serves, key by key: `openautoglm serve --set batching.max_batch_size=64`, or a YAML
+file with `--settings FILE`. Written by `openautoglm schema serving --markdown >
+docs/serving-settings.md`; a test holds it against the code. Unknown keys are refused.
+"""
+_HEADS = {Page.PARAMS: _PARAMS_HEAD, Page.SERVING: _SERVING_HEAD}
 _COLUMNS = ("key", "takes", "default", "meaning")
 _TYPES = {
     "string": "text",
@@ -42,33 +64,36 @@ _SHORT = {
 """Small models inside others, as a reader writes them."""
 
 
-def json_schema() -> str:
-    """JSON Schema of `params.yaml`."""
-    return json.dumps(Params.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+def json_schema(page: Page) -> str:
+    """JSON Schema of a file's keys."""
+    schema = _MODELS[page].model_json_schema()
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def markdown() -> str:
-    """`docs/params.md`: one table a section, with the keys' full names."""
-    schema = Params.model_json_schema()
-    models = schema["$defs"]
-    sections = (
-        part
-        for name, node in schema["properties"].items()
-        for part in _section(name, models[_model(node)], models, level=2)
-    )
-    return "\n".join((_HEAD, *sections))
+def markdown(page: Page) -> str:
+    """The page of `docs`: one table a section, with the keys' full names."""
+    schema = _MODELS[page].model_json_schema()
+    sections = _tables("", schema, schema["$defs"], level=1)
+    return "\n".join((_HEADS[page], *sections))
 
 
-def _section(key: str, model: Node, models: Node, level: int, title: str = "") -> Iterator[str]:
+def _section(key: str, model: Node, models: Node, level: int, title: str) -> Iterator[str]:
     """Heading, meaning and table of one model, then the models inside it."""
+    yield f"{'#' * level} {title}\n\n{model['description']}\n"
+    yield from _tables(f"{key}.", model, models, level)
+
+
+def _tables(prefix: str, model: Node, models: Node, level: int) -> Iterator[str]:
     properties: Node = model["properties"]
-    yield f"{'#' * level} {title or key}\n\n{model['description']}\n"
     plain = {name: node for name, node in properties.items() if not _inner(node)}
-    rows = [_row(f"{key}.{name}", node, model.get("required", ())) for name, node in plain.items()]
-    yield "\n".join((_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *rows)) + "\n"
+    rows = [
+        _row(f"{prefix}{name}", node, model.get("required", [])) for name, node in plain.items()
+    ]
+    if rows:
+        yield "\n".join((_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *rows)) + "\n"
     for name, node in properties.items():
         for kind, inner in _inner(node).items():
-            path = f"{key}.{name}"
+            path = f"{prefix}{name}"
             title = f"{path}, kind: {kind}" if kind else path
             yield from _section(path, models[inner], models, level + 1, title)
 

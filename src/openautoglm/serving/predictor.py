@@ -119,13 +119,11 @@ class Predictor:
         self._batcher.cancel(job)
         self.observer.metrics.cancelled()
 
-    async def predict(
-        self, rows: Rows, *, timeout: float | None, context: Context
-    ) -> tuple[Answer, Job]:
+    async def predict(self, rows: Rows, *, timeout: float | None, context: Context) -> Job:
         """The same, awaited. A cancelled task takes its rows out of the queue.
 
         Raises:
-            Refusal: As `submit`, and whatever the job was refused for.
+            Refusal: As `submit`.
         """
         future: asyncio.Future[Job] = self._loop.create_future()
 
@@ -139,12 +137,16 @@ class Predictor:
         except asyncio.CancelledError:
             self.cancel(job)
             raise
-        if job.refusal is not None:
-            raise job.refusal
-        return self.answer(job), job
+        return job
 
     def answer(self, job: Job) -> Answer:
-        """Labels and scores of a job without a refusal."""
+        """Labels and scores of a job that is done.
+
+        Raises:
+            Refusal: What it was refused for.
+        """
+        if job.refusal is not None:
+            raise job.refusal
         scores = [row for row in job.scores if row is not None]
         return Answer([self.labels[row.index(max(row))] for row in scores], scores)
 

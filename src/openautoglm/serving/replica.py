@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -91,6 +92,8 @@ def open_served(
         choice = read_choice(folder)
         family, variant = choice.family, variant or choice.variant
     variant = variant or "fp32"
+    # Batches are small: to wake a pool of threads costs more than they save.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     model = load(folder, family=family, variant=variant, threads=threads)
     identity = Identity(name, version, digest, family, variant)
     return Served(model, model.labels, model.input, identity)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from openautoglm.serving.refusals import INVALID, Refusal
 if TYPE_CHECKING:
     from openautoglm.serving.http.connection import Connection
 
-_TIMEOUTS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
+_ENVOY = b"x-envoy-expected-rq-timeout-ms"
+_TIMEOUTS = (b"x-request-timeout-ms", _ENVOY)
 HEADERS = frozenset(
     {
         *(b"x-request-id", b"traceparent", b"content-length", b"content-encoding", b"expect"),
@@ -39,6 +40,8 @@ class Exchange:
         context: Ids and times.
         job: What the model does for it.
         ready: The answer, once there is one.
+        keep_alive: Whether the connection stays open after the answer.
+        held: Bytes that are accounted for.
     """
 
     __slots__ = (
@@ -51,7 +54,7 @@ class Exchange:
         self.method = b""
         self.path = b""
         self.headers: dict[bytes, bytes] = {}
-        self.body = b""
+        self.body: bytes | bytearray = b""
         self.context: Context
         self.job: Job | None = None
         self.ready: bytes | None = None
@@ -69,7 +72,10 @@ class Exchange:
             given = self.headers.get(name)
             if given is None:
                 continue
-            if not given.isdigit() or not 1 <= (value := int(given[:9])) <= _LONGEST_TIMEOUT:
+            value = int(given[:9]) if given.isdigit() else 0
+            if name == _ENVOY:  # the gateway's settings, of which its callers know nothing
+                value = min(value, _LONGEST_TIMEOUT)
+            if not 1 <= value <= _LONGEST_TIMEOUT:
                 raise Refusal(
                     INVALID,
                     f"found `{given[:32].decode('latin-1')}`",
@@ -118,7 +124,18 @@ class Exchange:
             body_sent=self.method != b"HEAD",
         )
         server.predictor.observer.answered(self.context, STATUSES[status], now, self.job, kind)
-        self.connection.flush()
+        self.connection.answered(self)
+
+    def settle(self, answer: Callable[[Exchange, Job], None], job: Job) -> None:
+        """Have `answer` answer with what the model found, or tell why it found nothing."""
+        self.job = job
+        if job.refusal is not None:
+            self.refuse(job.refusal)
+            return
+        try:
+            answer(self, job)
+        except Exception as error:  # other requests of the batch still wait to be told
+            self.connection.server.fault(self, error)
 
     def refuse(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> None:
         """Answer with an error."""
@@ -130,7 +147,7 @@ class Exchange:
         self.reply(refusal.kind.http, body, headers=headers, kind=refusal.kind.name)
 
 
-def read_json(body: bytes, depth: int) -> Any:
+def read_json(body: bytes | bytearray, depth: int) -> Any:
     """Decode JSON whose lists and objects lie at most `depth` inside one another.
 
     Raises:
@@ -139,9 +156,8 @@ def read_json(body: bytes, depth: int) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refusal(
-            INVALID, f"the body is no JSON: {error}", hint='send {"text": "..."}'
-        ) from None
+        hint = "GET /openapi.json shows what to send"
+        raise Refusal(INVALID, f"the body is no JSON: {error}", hint=hint) from None
     # Brackets inside of strings count too: this only says when a closer look is needed.
     if body.count(b"[") + body.count(b"{") > depth and _deeper(value, depth):
         raise Refusal(INVALID, "the body is nested too deeply", allowed=f"depth {depth}")

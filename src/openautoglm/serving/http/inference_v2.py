@@ -43,14 +43,10 @@ class InferenceV2:
             request.rows,
             arrived=exchange.context.started,
             timeout=min(asked, default=None),
-            done=partial(self._answer, exchange, request),
+            done=partial(exchange.settle, partial(self._answer, request)),
         )
 
-    def _answer(self, exchange: Exchange, request: InferRequest, job: Job) -> None:
-        exchange.job = job
-        if job.refusal is not None:
-            exchange.refuse(job.refusal)
-            return
+    def _answer(self, request: InferRequest, exchange: Exchange, job: Job) -> None:
         predictor = self._predictor
         told, parts = write_answer(predictor.answer(job), request, served=predictor)
         header = orjson.dumps(told)
@@ -65,7 +61,7 @@ class InferenceV2:
         )
 
 
-def _cut(exchange: Exchange) -> tuple[bytes, memoryview]:
+def _cut(exchange: Exchange) -> tuple[bytes | bytearray, memoryview]:
     """The JSON of a body, and the bytes behind it."""
     body, given = exchange.body, exchange.headers.get(_LENGTH.encode())
     if given is None:

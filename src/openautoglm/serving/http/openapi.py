@@ -23,6 +23,7 @@ _ERRORS = {
     500: "the model failed on it",
     503: "starting, stopping, or too much is open; `Retry-After` says when",
 }
+_ANY = (400, 405, 408, 413, 415, 431, 503)  # whatever the path
 
 
 def document(predictor: Predictor) -> Schema:
@@ -31,16 +32,16 @@ def document(predictor: Predictor) -> Schema:
     paths: Schema = {
         "/v1/predict": {"post": _predict(predictor)},
         "/health/live": {"get": _get("Whether the process works", _ref("Status"), 500)},
-        "/health/ready": {"get": _get("Whether requests are taken", _ref("Status"), 503)},
+        "/health/ready": {"get": _get("Whether requests are taken", _ref("Status"))},
         "/metrics": {"get": _metrics()},
         "/openapi.json": {"get": _get("This document", {"type": "object"})},
         "/v2": {"get": _get("The server", _ref("ServerMetadata"))},
         "/v2/health/live": {"get": _get("Whether the process works", _ref("Status"), 500)},
-        "/v2/health/ready": {"get": _get("Whether requests are taken", _ref("Status"), 503)},
+        "/v2/health/ready": {"get": _get("Whether requests are taken", _ref("Status"))},
     }
     for model in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
         paths[model] = {"get": _get("The model", _ref("ModelMetadata"))}
-        paths[f"{model}/ready"] = {"get": _get("Whether it is ready", _ref("Status"), 503)}
+        paths[f"{model}/ready"] = {"get": _get("Whether it is ready", _ref("Status"))}
         paths[f"{model}/infer"] = {"post": _infer()}
     return {
         "openapi": "3.1.0",
@@ -72,12 +73,12 @@ def _post(summary: str, body: Schema, answer: Schema) -> Schema:
             _header("x-request-timeout-ms", {"type": "integer", "minimum": 1, "maximum": 600_000}),
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": _responses(answer, *(400, 408, 413, 415, 429, 431, 500, 503)),
+        "responses": _responses(answer, *_ANY, 429, 500),
     }
 
 
 def _get(summary: str, answer: Schema, *errors: int) -> Schema:
-    return {"summary": summary, "responses": _responses(answer, 400, 408, 431, *errors, 503)}
+    return {"summary": summary, "responses": _responses(answer, *_ANY, *errors)}
 
 
 def _metrics() -> Schema:
@@ -93,7 +94,7 @@ def _responses(answer: Schema, *errors: int) -> Schema:
     found: Schema = {
         "200": {"description": "OK", "content": {"application/json": {"schema": answer}}}
     }
-    for status in sorted({*errors, 405}):
+    for status in sorted(errors):
         found[str(status)] = {
             "description": _ERRORS[status],
             "content": {"application/json": {"schema": _ref("Error")}},

@@ -32,7 +32,7 @@ class Predict:
             rows,
             arrived=exchange.context.started,
             timeout=exchange.timeout(),
-            done=partial(self._answer, exchange, many),
+            done=partial(exchange.settle, partial(self._answer, many)),
         )
 
     def _rows(self, value: Any) -> tuple[list[Any], bool]:
@@ -51,11 +51,7 @@ class Predict:
             return check_features(given, self._width, limits, where=key), True
         return [check_features_row(given, self._width, where=key)], False
 
-    def _answer(self, exchange: Exchange, many: bool, job: Job) -> None:
-        exchange.job = job
-        if job.refusal is not None:
-            exchange.refuse(job.refusal)
-            return
+    def _answer(self, many: bool, exchange: Exchange, job: Job) -> None:
         predictor = self._predictor
         labels = predictor.labels
         found = [

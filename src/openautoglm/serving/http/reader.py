@@ -12,6 +12,8 @@ from openautoglm.serving.http.exchange import HEADERS, Exchange
 from openautoglm.serving.refusals import HEADERS as HEADERS_TOO_LARGE
 from openautoglm.serving.refusals import INVALID, OVERLOADED, TOO_LARGE, UNSUPPORTED, Refusal
 
+_AROUND = 4  # bytes between and behind the name and the value of a header
+
 
 class Receiver(Protocol):
     """The connection whose bytes are read."""
@@ -48,21 +50,28 @@ class Reader:
         self._target = b""
         self._head_bytes = 0
         self._in_head = False
+        self._unfinished = 0
 
     def feed(self, data: bytes) -> Refusal | None:
         """Read on; why the connection must be refused, if it must."""
+        before = self.current
+        told = self._head_bytes + before.held if before is not None else 0
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return Refusal(UNSUPPORTED, "this port speaks HTTP/1.1 and no other protocol")
         except httptools.HttpParserError as error:
             # What a callback raised arrives here too, in httptools' wrapping.
             return self._refusal or Refusal(INVALID, f"this is no HTTP/1.1 request: {error}")
-        if self._in_head:
-            # A header that never ends is seen by nobody but the parser.
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.header_bytes:
-                return self._too_many_headers()
+        current = self.current
+        if current is None:
+            return None
+        # A header or trailer that never ends is seen by nobody but the parser, which keeps it.
+        if current is before and self._head_bytes + current.held == told:
+            self._unfinished += len(data)
+        else:
+            self._unfinished = 0
+        head = self._head_bytes if self._in_head else 0
+        if head + self._unfinished > self._limits.header_bytes:
+            return self._too_many_headers()
         return None
 
     def http_1_0(self) -> bool:
@@ -82,10 +91,15 @@ class Reader:
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
         self._target += url
+        self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._head_bytes += len(name) + len(value)
+        """One header, or a trailer: those are dropped, or they could change what was checked."""
+        self._head_bytes += len(name) + len(value) + _AROUND
+        if not self._in_head:
+            if self._head_bytes > self._limits.header_bytes:
+                self._refuse(self._too_many_headers())
+            return
         name = name.lower()
         if name in HEADERS:
             assert self.current is not None
@@ -96,27 +110,36 @@ class Reader:
         self._in_head = False
         assert self.current is not None
         headers = self.current.headers
-        if self._head_bytes + len(self._target) > self._limits.header_bytes:
+        if self._head_bytes > self._limits.header_bytes:
             self._refuse(self._too_many_headers())
+        if self._parser.should_upgrade():
+            # httptools would take what follows, a body too, for the other protocol.
+            only = "this port speaks HTTP/1.1 and no other protocol"
+            self._refuse(Refusal(UNSUPPORTED, only, hint="send no `Upgrade`"))
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._limits.body_bytes:
             self._refuse(self._too_large())
         if b"content-encoding" in headers and headers[b"content-encoding"].lower() != b"identity":
             self._refuse(Refusal(UNSUPPORTED, "the body is compressed", allowed="a body as it is"))
-        if b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
+        if headers.get(b"expect", b"").lower() == b"100-continue" and not self.http_1_0():
             self._receiver.proceed()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         exchange = self.current
         assert exchange is not None
-        exchange.body = exchange.body + body if exchange.body else body
         exchange.held += len(body)
         room = self._hold(len(body))
-        if len(exchange.body) > self._limits.body_bytes:
+        if exchange.held > self._limits.body_bytes:
             self._refuse(self._too_large())
         if not room:
             self._refuse(Refusal(OVERLOADED, "other requests fill the memory that bodies may take"))
+        if not exchange.body:
+            exchange.body = body
+            return
+        if type(exchange.body) is bytes:  # a body in many parts must not be copied at each
+            exchange.body = bytearray(exchange.body)
+        exchange.body += body
 
     def on_message_complete(self) -> None:
         """The request is whole."""

@@ -17,6 +17,7 @@ from openautoglm.serving.refusals import FAILED, OVERLOADED, Refusal
 
 _BACKLOG: Final = 1024
 _SWEEP_SECONDS: Final = 0.5
+_TURNED_AWAY: Final = 64  # connections too many that are told so at one time; more are just closed
 Handle = Callable[[Exchange], None]
 
 
@@ -45,6 +46,7 @@ class HttpServer:
         """Bytes of bodies and unread answers."""
         self._handle = handle
         self._connections: set[Connection] = set()
+        self._admitted = 0
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -61,16 +63,24 @@ class HttpServer:
         )
         self._sweep()
 
-    def admit(self, connection: Connection) -> Refusal | None:
-        """Count a new connection; why it is closed again, if it is."""
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection; whether it is not one too many."""
         self._connections.add(connection)
-        if len(self._connections) > self.limits.connections:
-            return Refusal(OVERLOADED, f"{self.limits.connections} connections are open already")
-        return None
+        if self._admitted < self.limits.connections:
+            self._admitted += 1
+            return True
+        # Those that read why take no place of others, and are few.
+        if len(self._connections) - self._admitted > _TURNED_AWAY:
+            connection.abort()
+        else:
+            told = f"{self.limits.connections} connections are open already"
+            connection.refuse(Refusal(OVERLOADED, told))
+        return False
 
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         self._connections.discard(connection)
+        self._admitted -= connection.admitted
 
     def hold(self, size: int) -> bool:
         """Account for bytes that are kept (or, below 0, no longer); whether there was room."""
@@ -84,12 +94,16 @@ class HttpServer:
         except Refusal as refusal:
             exchange.refuse(refusal)
         except Exception as error:  # a fault of ours must cost this request only
-            fault = Refusal(FAILED, "this replica failed on the request")
-            fault.__cause__ = error
-            if exchange.ready is None:
-                exchange.refuse(fault)
-            else:
-                self.predictor.observer.failed(exchange.context, fault)
+            self.fault(exchange, error)
+
+    def fault(self, exchange: Exchange, error: Exception) -> None:
+        """Answer a request on which this program failed."""
+        refusal = Refusal(FAILED, "this replica failed on the request")
+        refusal.__cause__ = error
+        if exchange.ready is None:
+            exchange.refuse(refusal)
+        else:
+            self.predictor.observer.failed(exchange.context, refusal)
 
     async def drain(self, seconds: float) -> None:
         """Stop accepting, let what is under way end, and close.

@@ -99,11 +99,11 @@ class Load:
         seconds = max(now - first.at, _WINDOW)
         if now - past[-1].at >= _STEP:
             past.append(counts)
+        # A batch is told at its end, so a long one can seem to fill more than the window.
+        utilisation = min((counts.busy - first.busy) / seconds, 1.0) + min(self._waiting(), 1.0)
+        rps, eps = (counts.good - first.good) / seconds, (counts.bad - first.bad) / seconds
         return LoadReport(
-            # A batch is told at its end, so a long one can seem to fill more than the window.
-            min((counts.busy - first.busy) / seconds, 1.0) + min(self._waiting(), 1.0),
-            (counts.good - first.good) / seconds,
-            (counts.bad - first.bad) / seconds,
+            max(utilisation, _LEAST_UTILISATION), max(rps, _LEAST_RPS) if eps else rps, eps
         )
 
     def header(self, now: float) -> bytes:
@@ -111,8 +111,8 @@ class Load:
         if now >= self._stale:
             utilisation, rps, eps = self.report(now)
             self._header = b"TEXT application_utilization=%.4f, rps_fractional=%.3f, eps=%.3f" % (
-                max(utilisation, _LEAST_UTILISATION),
-                max(rps, _LEAST_RPS) if eps else rps,
+                utilisation,
+                rps,
                 eps,
             )
             self._stale = now + _STEP

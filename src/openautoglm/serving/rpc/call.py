@@ -17,7 +17,7 @@ from openautoglm.serving.observe.context import Context, make_context
 from openautoglm.serving.predictor import Predictor
 from openautoglm.serving.refusals import FAILED, INVALID, SLOW, Refusal
 from openautoglm.serving.rpc import messages
-from openautoglm.serving.rpc.gate import Gate
+from openautoglm.serving.rpc.gate import Gate, Place
 
 _METADATA = ("x-request-id", "traceparent")
 _LONGEST_DETAILS = 1000  # of a status message, which travels as a header
@@ -74,16 +74,15 @@ class Calls:
             try:
                 place = gate.enter()
                 rpc.add_done_callback(place.leave)
-                body = await self._read(rpc, gate)
-                place.hold(len(body))
-                answer = await method(_parse(request, body), call)
+                # No name for the message: it is gone as soon as its rows are taken out.
+                answer = await method(_parse(request, await self._read(rpc, gate, place)), call)
                 encoded: bytes = answer.SerializeToString()
                 place.hold(len(encoded))
             except asyncio.CancelledError:
                 self._answered(call, "CANCELLED")
                 raise
             except Refusal as found:
-                refusal = found
+                refusal = found.with_traceback(None)  # its frames would keep the message
             except Exception as error:  # a fault of ours must cost this call only
                 refusal = Refusal(FAILED, "this replica failed on the request")
                 refusal.__cause__ = error
@@ -105,7 +104,7 @@ class Calls:
             ratio=self._trace_ratio,
         )
 
-    async def _read(self, rpc: grpc.aio.ServicerContext, gate: Gate) -> bytes:
+    async def _read(self, rpc: grpc.aio.ServicerContext, gate: Gate, place: Place) -> bytes:
         seconds = self._predictor.limits.request_seconds
         try:
             async with asyncio.timeout(seconds), gate.reading:
@@ -114,6 +113,7 @@ class Calls:
             raise Refusal(SLOW, f"no message in {seconds:g} seconds") from None
         if body is grpc.aio.EOF:
             raise Refusal(INVALID, "a call without a message")
+        place.hold(len(body))
         found: bytes = body
         return found
 

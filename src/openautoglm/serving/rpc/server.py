@@ -103,6 +103,8 @@ def _options(limits: Limits, reuse_port: bool) -> tuple[tuple[str, int], ...]:
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.max_concurrent_streams", limits.connections + _CONTROL_CALLS),
         ("grpc.max_connection_idle_ms", int(limits.idle_seconds * 1000)),
+        # Else windows grow with the traffic, and calls hold messages before they are read.
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.max_connection_age_ms", _CONNECTION_SECONDS * 1000),
         ("grpc.max_connection_age_grace_ms", int(limits.request_seconds * 1000)),
         ("grpc.keepalive_time_ms", _PING_SECONDS * 1000),

@@ -56,10 +56,12 @@ class OpenInference:
         check_model(served, request.model_name, request.model_version)
         timeout = _timeout(request, call.timeout)
         names = check_outputs([_output(each) for each in request.outputs])
-        rows = read_rows(_inputs(request), served)
-        answer, call.job = await served.predict(rows, timeout=timeout, context=call.context)
+        rows, identifier = read_rows(_inputs(request), served), request.id
+        del request  # while it waits a call holds its rows only
+        call.job = await served.predict(rows, timeout=timeout, context=call.context)
+        answer = served.answer(call.job)
         response = messages.ModelInferResponse(
-            model_name=served.identity.name, model_version=served.identity.version, id=request.id
+            model_name=served.identity.name, model_version=served.identity.version, id=identifier
         )
         for output in write_outputs(answer, served, names):
             response.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
