@@ -21,16 +21,28 @@ TEXTS = st.lists(
 )
 
 
-def encoder(max_length):
-    return TextEncoder(character_tokenizer(KNOWN), max_length=max_length, pad_id=0)
+def slow(texts, max_length):
+    """As `tokenizers` has it."""
+    tokenizer = character_tokenizer(KNOWN)
+    tokenizer.enable_truncation(max_length)
+    return [item.ids or [0] for item in tokenizer.encode_batch(texts)]
 
 
 @given(TEXTS, st.integers(1, 24))
 @example(["[BEGIN]x", "İstanbul", "ΑΣ"], 24)
 @example(["a\ud800b"[:1], ""], 3)
-def test_a_matrix_by_the_table_is_the_tokenizers_own(texts, max_length):
-    one = encoder(max_length)
-    assert np.array_equal(one.encode(texts), one.matrix(one.ids(texts)))
+def test_ids_by_the_table_are_the_tokenizers_own(texts, max_length):
+    encoder = TextEncoder(character_tokenizer(KNOWN), max_length=max_length, pad_id=0)
+    assert encoder.ids(texts) == slow(texts, max_length)
+
+
+@given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=9), max_size=6))
+def test_a_matrix_holds_its_rows_and_else_padding(rows):
+    matrix = TextEncoder(character_tokenizer(KNOWN), max_length=9, pad_id=0).matrix(rows)
+    assert matrix.shape == (len(rows), max(map(len, rows), default=1))
+    assert matrix.dtype == np.int64
+    for found, row in zip(matrix.tolist(), rows, strict=True):
+        assert found == row + [0] * (len(found) - len(row))
 
 
 def test_the_tokenizer_of_models_from_scratch_is_looked_up():

@@ -71,7 +71,7 @@ class Model:
         """Rows that were checked, texts normalised, as one input of the graph."""
         if self._encoder is None:
             return np.asarray(rows, np.float32)
-        return self._encoder.encode(cast(Sequence[str], rows))
+        return self._encoder.matrix(self._encoder.ids(cast(Sequence[str], rows)))
 
     def score(self, values: NDArray[np.int64] | NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities `float32[rows, k]` of one input of the graph, in one call."""

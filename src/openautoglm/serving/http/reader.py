@@ -54,8 +54,8 @@ class Reader:
 
     def feed(self, data: bytes) -> Refusal | None:
         """Read on; why the connection must be refused, if it must."""
-        before = self.current
-        told = self._head_bytes + before.held if before is not None else 0
+        before, trailers = self.current, self._head_bytes
+        held = before.held if before is not None else 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -65,13 +65,17 @@ class Reader:
         if current is None:
             return None
         # A header or trailer that never ends is seen by nobody but the parser, which keeps it.
-        if current is before and self._head_bytes + current.held == told:
+        if self._in_head:
+            line = data.rfind(b"\n") + 1
+            self._unfinished = len(data) - line if line else self._unfinished + len(data)
+            if self._head_bytes + self._unfinished > self._limits.header_bytes:
+                return self._too_many_headers()
+        elif current is before and (current.held, self._head_bytes) == (held, trailers):
             self._unfinished += len(data)
+            if self._unfinished > self._limits.header_bytes:
+                return self._too_many_headers()
         else:
             self._unfinished = 0
-        head = self._head_bytes if self._in_head else 0
-        if head + self._unfinished > self._limits.header_bytes:
-            return self._too_many_headers()
         return None
 
     def http_1_0(self) -> bool:
@@ -91,7 +95,6 @@ class Reader:
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
         self._target += url
-        self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or a trailer: those are dropped, or they could change what was checked."""
@@ -108,6 +111,7 @@ class Reader:
     def on_headers_complete(self) -> None:
         """The head is whole: refuse before a byte of body is read."""
         self._in_head = False
+        self._head_bytes += len(self._target)
         assert self.current is not None
         headers = self.current.headers
         if self._head_bytes > self._limits.header_bytes:
