@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import queue
 import threading
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from openautoglm.config.serving import Batching
 from openautoglm.serving.batching.batcher import Batcher
+from openautoglm.serving.batching.grouping import Costs
 from openautoglm.serving.batching.job import Job
 from openautoglm.serving.refusals import DEADLINE, DRAINING, FAILED, QUEUE_FULL, Refusal
 
@@ -25,7 +27,7 @@ class Scorer:
     """Scores a text by its length; fails on `poison`; waits while it is held."""
 
     def __init__(self, *, held=False):
-        self.batches = []
+        self.batches, self.threads = [], []
         self.begun = threading.Semaphore(0)
         self._free = threading.Event()
         if not held:
@@ -36,6 +38,7 @@ class Scorer:
 
     def encode(self, rows):
         self.batches.append(list(rows))
+        self.threads.append(threading.current_thread().name)
         self.begun.release()
         assert self._free.wait(BOUND)
         if any("poison" in row for row in rows):
@@ -54,28 +57,32 @@ class Watcher:
         self.rows += rows
 
 
+LONG = Costs(call=1.0, token=0.05)  # the thread's business
+SHORT = Costs(call=1e-5, token=0.0)  # the event loop's
+MIXED = Costs(call=0.0, token=0.001)  # up to three characters in all are short
+
+
 class Bench:
     """A batcher whose event loop is the test itself."""
 
-    def __init__(self, *, held=False, **batching):
+    def __init__(self, *, held=False, costs=LONG, **batching):
         self.scorer, self.watcher = Scorer(held=held), Watcher()
         self.told = []
         self._posted = queue.SimpleQueue()
         self.batcher = Batcher(
-            self.scorer,
-            Batching(**batching),
-            spare=20.0,
-            post=self._posted.put,
-            watcher=self.watcher,
+            self.scorer, Batching(**batching), costs=costs, loop=self, watcher=self.watcher
         )
+
+    def call_soon(self, callback):
+        self._posted.put(callback)
+
+    call_soon_threadsafe = call_soon
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.scorer.let_go()
-        self.batcher.close()
-        assert self.batcher.join(BOUND)
+        self.run_out()
 
     def submit(self, *rows, seconds=1e6):
         now = perf_counter()
@@ -98,17 +105,63 @@ class Bench:
         """Let everything end, and call all that was posted."""
         self.scorer.let_go()
         self.batcher.close()
-        assert self.batcher.join(BOUND)
-        while not self._posted.empty():
-            self._posted.get()()
+        while not self.batcher.join(0.001) or not self._posted.empty():
+            with contextlib.suppress(queue.Empty):
+                self._posted.get(timeout=0.001)()
 
 
 def blocked(**batching):
-    """A bench whose model is busy with one row, so that what comes next waits."""
+    """A bench whose thread is busy with one row, so that what comes next waits."""
     bench = Bench(held=True, **batching)
     bench.first = bench.submit("first")
     assert bench.scorer.begun.acquire(timeout=BOUND)
     return bench
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(st.text("ab", max_size=6), min_size=1, max_size=5), min_size=1, max_size=8),
+    st.integers(1, 8),
+    st.sampled_from([LONG, SHORT, MIXED]),
+    st.lists(st.booleans(), min_size=8, max_size=8),
+)
+def test_every_row_is_scored_once_whoever_has_the_turn(requests, most, costs, pauses):
+    with Bench(max_batch_size=most, costs=costs) as bench:
+        jobs = []
+        for rows, pause in zip(requests, pauses, strict=False):
+            jobs.append(bench.submit(*rows))
+            if pause:
+                bench.run_until(*jobs)
+        bench.run_out()
+        assert sorted(map(id, bench.told)) == sorted(map(id, jobs))
+        for job, rows in zip(jobs, requests, strict=True):
+            assert [scores[0] for scores in job.scores] == [len(row) for row in rows]
+        assert sum(map(len, bench.scorer.batches)) == sum(map(len, requests))
+        assert max(map(len, bench.scorer.batches)) <= most
+
+
+def test_the_event_loop_runs_short_batches_itself_and_the_thread_long_ones():
+    with Bench(costs=MIXED) as bench:
+        bench.run_until(bench.submit("ab"))
+        bench.run_until(bench.submit("abcdef"))
+        bench.run_until(bench.submit("a"))
+        assert bench.scorer.threads == ["MainThread", "model", "MainThread"]
+
+
+def test_what_came_before_the_loops_turn_shares_one_batch():
+    with Bench(costs=SHORT) as bench:
+        jobs = [bench.submit("x") for _ in range(3)]
+        bench.run_until(*jobs)
+        assert [len(batch) for batch in bench.scorer.batches] == [3]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=12))
+def test_a_poison_item_fails_alone_in_the_loops_turn_too(poisoned):
+    with Bench(costs=SHORT) as bench:
+        jobs = [bench.submit("poison" if bad else "good") for bad in poisoned]
+        bench.run_out()
+        assert [job.refusal is not None for job in jobs] == poisoned
 
 
 TEXTS = st.lists(st.text("ab", max_size=6), min_size=1, max_size=5)

@@ -21,7 +21,9 @@ from openautoglm.config.serving import Serving
 from openautoglm.errors import ArtifactError, ConfigError
 from openautoglm.inference.model import load
 from openautoglm.inference.package import NumericInput, TextInput, read_choice
-from openautoglm.serving.batching.batcher import Batcher, Scorer
+from openautoglm.serving.batching.batcher import Batcher
+from openautoglm.serving.batching.grouping import Costs
+from openautoglm.serving.batching.run import Scorer
 from openautoglm.serving.http.replies import Replies
 from openautoglm.serving.http.routes import Routes
 from openautoglm.serving.http.server import HttpServer
@@ -117,14 +119,14 @@ def run(
     # What was loaded stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    uvloop.run(_serve(served, settings, places, costs.spare, ready))
+    uvloop.run(_serve(served, settings, places, costs, ready))
 
 
 async def _serve(
     served: Served,
     settings: Serving,
     places: Places,
-    spare: float,
+    costs: Costs,
     ready: Callable[[Places], None],
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -145,8 +147,8 @@ async def _serve(
     batcher = Batcher(
         served.scorer,
         settings.batching,
-        spare=spare,
-        post=loop.call_soon_threadsafe,
+        costs=costs,
+        loop=loop,
         watcher=observer,
     )
     predictor = Predictor(

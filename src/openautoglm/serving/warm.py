@@ -7,8 +7,9 @@ from time import perf_counter
 import numpy as np
 
 from openautoglm.inference.package import NumericInput, TextInput
-from openautoglm.serving.batching.batcher import Scorer
 from openautoglm.serving.batching.grouping import Costs
+from openautoglm.serving.batching.job import Rows
+from openautoglm.serving.batching.run import Scorer
 
 _ROWS, _LENGTHS, _CALLS = (1, 8), (4, 32), 5
 _CHARACTER = "的"
@@ -25,20 +26,20 @@ def warm(scorer: Scorer, input_: TextInput | NumericInput, most: int) -> Costs:
         input_: What it takes.
         most: Rows in a call.
     """
-    sizes = sorted({min(rows, most) for rows in _ROWS})
+    many = min(_ROWS[1], most)
     if isinstance(input_, NumericInput):
-        for rows in sizes:
-            scorer.score(scorer.encode([[0.0] * len(input_.features)] * rows))
-        return Costs(call=1.0, token=0.0)  # rows of one length: nothing is ever padded
-    shapes = [(rows, min(length, input_.max_length)) for rows in sizes for length in _LENGTHS]
-    seconds = [_fastest(scorer, rows, length) for rows, length in shapes]
+        row = [0.0] * len(input_.features)
+        _fastest(scorer, [row])
+        return Costs(call=_fastest(scorer, [row] * most), token=0.0)  # nothing is ever padded
+    shapes = [(rows, min(length, input_.max_length)) for rows in (1, many) for length in _LENGTHS]
+    seconds = [_fastest(scorer, [_CHARACTER * length] * rows) for rows, length in shapes]
     design = np.array([[1.0, rows * length] for rows, length in shapes])
     call, token = np.linalg.lstsq(design, np.array(seconds), rcond=None)[0]
     return Costs(call=max(float(call), 0.0), token=max(float(token), 1e-9))
 
 
-def _fastest(scorer: Scorer, rows: int, length: int) -> float:
-    values = scorer.encode([_CHARACTER * length] * rows)
+def _fastest(scorer: Scorer, rows: Rows) -> float:
+    values = scorer.encode(rows)
     scorer.score(values)
     best = float("inf")
     for _ in range(_CALLS):

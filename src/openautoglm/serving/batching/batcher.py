@@ -1,75 +1,71 @@
-"""One thread that takes a batch whenever the model is free, and tells the event loop."""
+"""Who calls the model, and when: the event loop for short batches, a thread for long ones."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import Protocol, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, Protocol
 
 from openautoglm.config.serving import Batching
-from openautoglm.serving.batching.job import Item, Job, Rows
+from openautoglm.serving.batching.grouping import Costs
+from openautoglm.serving.batching.job import Item, Job
 from openautoglm.serving.batching.queue import Queue
-from openautoglm.serving.refusals import DEADLINE, DRAINING, FAILED, QUEUE_FULL, Refusal
+from openautoglm.serving.batching.run import Runner, Scorer, Watcher, inform, late
+from openautoglm.serving.refusals import DEADLINE, DRAINING, QUEUE_FULL, Refusal
 
-_STUCK_SECONDS = 60.0
-
-
-class Scorer(Protocol):
-    """A model, called from one thread."""
-
-    def encode(self, rows: Rows) -> NDArray[np.int64] | NDArray[np.float32]:
-        """Rows as the input of `score`."""
-
-    def score(self, values: NDArray[np.int64] | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities `float32[rows, labels]`."""
+_STUCK_SECONDS: Final = 60.0
+_SHORT_SECONDS: Final = 0.003
 
 
-class Watcher(Protocol):
-    """Is told what happens, from the batcher's thread."""
+class Loop(Protocol):
+    """What is needed of an event loop."""
 
-    def batch(self, rows: int, tokenise_seconds: float, infer_seconds: float) -> None:
-        """A batch was scored."""
+    def call_soon(self, callback: Callable[[], object]) -> object:
+        """Call this after what is being done now."""
+
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:
+        """The same, from any thread."""
 
 
 class Batcher:
     """Jobs in, scores out.
 
+    While something waits, one has the *turn*: either the event loop, which reads what clients have
+    sent between two batches, or the model's thread. Handing a batch to another thread and its
+    scores back takes about as long as a small model needs for a row, so the loop runs by itself
+    the batches that are expected to take less than 3 ms, and lets the thread have the turn when
+    one would take longer, until nothing waits any more.
+
     Args:
         scorer: The model.
         batching: Sizes, delay and bound.
-        spare: Padding tokens that cost as much as one call of the model.
-        post: Has a function called on the event loop, from any thread.
+        costs: What a call of the model takes.
+        loop: Runs everything that jobs are told.
         watcher: Is told of every batch.
     """
 
     def __init__(
-        self,
-        scorer: Scorer,
-        batching: Batching,
-        *,
-        spare: float,
-        post: Callable[[Callable[[], None]], object],
-        watcher: Watcher,
+        self, scorer: Scorer, batching: Batching, *, costs: Costs, loop: Loop, watcher: Watcher
     ) -> None:
-        self._scorer = scorer
-        self._queue = Queue(batching, spare=spare)
-        self._post = post
-        self._watcher = watcher
+        self._queue = Queue(batching, spare=costs.spare)
+        self._costs = costs
+        self._loop = loop
+        self._runner = Runner(scorer, watcher, self._close_job)
+        # A delay is waited for by the thread; so is a model none of whose calls is short.
+        self._thread_only = bool(batching.max_queue_delay_microseconds) or (
+            costs.call >= _SHORT_SECONDS
+        )
         self._lock = threading.Lock()
-        # The thread sleeps here. A condition variable would do, but takes twice as long to wake.
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._idle = False
+        self._idle = True  # nobody has the turn, or who has it sleeps until more rows come
         self._closed = False
-        self._row_seconds = 0.0
         self._began = 0.0
+        # The thread sleeps on this until it is given the turn, with a batch that was taken already.
+        self._turns: SimpleQueue[list[Item]] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
@@ -84,7 +80,7 @@ class Batcher:
         return self._thread.is_alive() and not (began and now - began > _STUCK_SECONDS)
 
     def submit(self, job: Job) -> None:
-        """Let a job wait.
+        """Let a job wait; on the event loop, as all that follows.
 
         Raises:
             Refusal: QUEUE_FULL, or DEADLINE when rows before it would take longer than it has, or
@@ -93,7 +89,7 @@ class Batcher:
         with self._lock:
             if self._closed:
                 raise Refusal(DRAINING, "this replica is stopping")
-            seconds = self._queue.rows * self._row_seconds
+            seconds = self._queue.rows * self._runner.row_seconds
             if not self._queue.room(job.left):
                 raise Refusal(
                     QUEUE_FULL,
@@ -110,14 +106,16 @@ class Batcher:
             self._queue.add(job)
             idle, self._idle = self._idle, False
         if idle:
-            self._wake.put(None)
+            if self._thread_only:
+                self._turns.put([])
+            else:
+                # Not at once: what other clients have sent is read first, and shares the batch.
+                self._loop.call_soon(self._turn)
 
     def cancel(self, job: Job) -> None:
         """Forget a job: nothing of it is begun any more, and `done` is not called."""
         job.cancelled = True
-        with self._lock:
-            job.closed = True
-            self._queue.remove(job)
+        self._close_job(job)
 
     def expire(self, now: float) -> None:
         """Refuse the jobs whose deadline passed while rows of them waited."""
@@ -126,28 +124,49 @@ class Batcher:
             for job in expired:
                 job.closed = True
         for job in expired:
-            job.refusal = _late(job)
-        _tell(expired)
+            job.refusal = late(job)
+        inform(expired)
 
     def close(self) -> None:
         """Take no more jobs; the thread ends when those that wait are done."""
         with self._lock:
             self._closed = True
-        self._wake.put(None)
+            idle, self._idle = self._idle, False
+        if idle:
+            self._turns.put([])
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; whether it came."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _turn(self) -> None:
+        """The event loop's turn: one batch, if it is short."""
+        with self._lock:
+            items = self._queue.take()
+            if not items and not self._closed:
+                self._idle = True
+                return
+        longest = max((job.lengths[place] for job, place in items), default=0)
+        if not items or self._costs.seconds(len(items), longest) > _SHORT_SECONDS:
+            self._turns.put(items)
+            return
+        try:
+            self._runner.run(items, inform)
+        finally:
+            self._loop.call_soon(self._turn)
+
     def _work(self) -> None:
-        while items := self._next():
+        """The thread: its turns, until the end."""
+        items = self._turns.get()
+        while items or (items := self._next()):
             self._began = perf_counter()
-            self._run(items)
+            self._runner.run(items, self._post)
             self._began = 0.0
+            items = []
 
     def _next(self) -> list[Item]:
-        """The next batch; empty at the end."""
+        """The next batch of the thread's turn, or the first of its next turn; empty at the end."""
         while True:
             with self._lock:
                 wait = self._queue.wait(perf_counter())
@@ -157,80 +176,14 @@ class Batcher:
                     return []
                 self._idle = True
             with contextlib.suppress(Empty):
-                self._wake.get(timeout=wait)
+                if items := self._turns.get(timeout=wait):
+                    return items
 
-    def _run(self, items: list[Item]) -> None:
-        """Score a batch; one that fails is halved until the row that fails stands alone."""
-        begun = perf_counter()
-        items = [item for item in items if self._wanted(item[0], begun)]
-        if not items:
-            return
-        try:
-            values = self._scorer.encode(_rows(items))
-            tokenised = perf_counter()
-            scores = self._scorer.score(values).tolist()
-        except Exception as error:  # whatever a model raises must not end the thread
-            self._halve(items, error)
-            return
-        inferred = perf_counter()
-        finished = []
-        for (job, place), row in zip(items, scores, strict=True):
-            job.scores[place] = row
-            job.left -= 1
-            if not job.left and not job.closed:
-                job.begun, job.tokenised, job.inferred = begun, tokenised, inferred
-                job.closed = True
-                finished.append(job)
-        if finished:
-            self._post(partial(_tell, finished))
-        # Nobody waits for what is left to do.
-        seconds = (inferred - begun) / len(items)
-        self._row_seconds += (seconds - self._row_seconds) * (0.1 if self._row_seconds else 1.0)
-        self._watcher.batch(len(items), tokenised - begun, inferred - tokenised)
+    def _post(self, jobs: list[Job]) -> None:
+        self._loop.call_soon_threadsafe(partial(inform, jobs))
 
-    def _wanted(self, job: Job, now: float) -> bool:
-        """Whether a row of this job is still to be scored."""
-        job.taken = job.taken or now
-        if job.deadline <= now:
-            self._fail(job, _late(job))
-        return not job.closed
-
-    def _halve(self, items: list[Item], error: Exception) -> None:
-        if len(items) > 1:
-            self._run(items[: len(items) // 2])
-            self._run(items[len(items) // 2 :])
-            return
-        job, place = items[0]
-        where = f"row {place}" if len(job.rows) > 1 else None
-        problem = Refusal(FAILED, f"the model failed: {type(error).__name__}", where=where)
-        problem.__cause__ = error
-        self._fail(job, problem)
-
-    def _fail(self, job: Job, refusal: Refusal) -> None:
+    def _close_job(self, job: Job) -> bool:
         with self._lock:
             self._queue.remove(job)
-            known, job.closed = job.closed, True
-        if not known:
-            job.refusal = refusal
-            self._post(partial(_tell, [job]))
-
-
-def _rows(items: Sequence[Item]) -> Rows:
-    return cast(Rows, [job.rows[place] for job, place in items])
-
-
-def _late(job: Job) -> Refusal:
-    waited = (job.deadline - job.arrived) * 1e3
-    return Refusal(DEADLINE, f"not begun within its deadline of {waited:.0f} ms")
-
-
-def _tell(jobs: Sequence[Job]) -> None:
-    for job in jobs:
-        # What is told knows the job: left as it is, the two would keep its rows alive.
-        done, job.done = job.done, _nothing
-        if not job.cancelled:
-            done(job)
-
-
-def _nothing(job: Job) -> None:
-    """In the place of a callback that was called."""
+            was_open, job.closed = not job.closed, True
+        return was_open

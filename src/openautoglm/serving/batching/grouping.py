@@ -28,6 +28,10 @@ class Costs:
         self.spare = call / token if token > 0 else float("inf")
         """Padding tokens that cost as much as one further call."""
 
+    def seconds(self, rows: int, length: int) -> float:
+        """What a call with this many rows of this padded length takes."""
+        return self.call + self.token * rows * length
+
 
 def group(waiting: Mapping[int, int], lead: int, most: int, spare: float) -> list[int]:
     """The buckets that go into one call with the bucket `lead`.

@@ -23,6 +23,9 @@ _ERRORS = {
     500: "the model failed on it",
     503: "starting, stopping, or too much is open; `Retry-After` says when",
 }
+_MILLISECONDS = {"type": "integer", "minimum": 1, "maximum": 600_000}
+_FLOAT32 = {"type": "number", "minimum": -3.4028234663852886e38, "maximum": 3.4028234663852886e38}
+_FLOATS = ["FP32", "FP64"]
 _ANY = (400, 405, 408, 413, 415, 431, 503)  # whatever the path
 
 
@@ -61,16 +64,21 @@ def _predict(predictor: Predictor) -> Schema:
 
 
 def _infer() -> Schema:
-    return _post("Open Inference Protocol v2", _ref("InferRequest"), _ref("InferResponse"))
+    found = _post("Open Inference Protocol v2", _ref("InferRequest"), _ref("InferResponse"))
+    # What was asked for with `binary_data`: JSON, and behind it the tensors.
+    found["responses"]["200"]["content"]["application/octet-stream"] = {}
+    return found
 
 
 def _post(summary: str, body: Schema, answer: Schema) -> Schema:
     return {
         "summary": summary,
         "parameters": [
-            _header("x-request-id", {"type": "string", "maxLength": 128}),
-            _header("traceparent", {"type": "string"}),
-            _header("x-request-timeout-ms", {"type": "integer", "minimum": 1, "maximum": 600_000}),
+            _header(
+                "x-request-id", {"type": "string"}, "1 to 128 visible ASCII ones; else replaced"
+            ),
+            _header("traceparent", {"type": "string"}, "W3C Trace Context; else a new trace"),
+            _header("x-request-timeout-ms", _MILLISECONDS, "refused when it cannot be met"),
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": _responses(answer, *_ANY, 429, 500),
@@ -102,8 +110,8 @@ def _responses(answer: Schema, *errors: int) -> Schema:
     return found
 
 
-def _header(name: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "header", "required": False, "schema": schema}
+def _header(name: str, schema: Schema, text: str) -> Schema:
+    return {"name": name, "in": "header", "description": text, "schema": schema}
 
 
 def _ref(name: str) -> Schema:
@@ -117,6 +125,10 @@ def _object(required: Schema, optional: Schema | None = None, *, closed: bool = 
         "required": list(required),
     }
     return found | ({"additionalProperties": False} if closed else {})
+
+
+def _list(items: Schema, least: int, most: int) -> Schema:
+    return {"type": "array", "items": items, "minItems": least, "maxItems": most}
 
 
 def _schemas(predictor: Predictor) -> dict[str, Schema]:
@@ -174,36 +186,50 @@ def _request(predictor: Predictor) -> Schema:
     one: Schema
     if isinstance(input_, NumericInput):
         width = len(input_.features)
-        number = {"type": "number", "minimum": -3.4e38, "maximum": 3.4e38}
-        one = {"type": "array", "items": number, "minItems": width, "maxItems": width}
-        key = "features"
+        one, key = _list(_FLOAT32, width, width), "features"
     else:
         one, key = {"type": "string", "maxLength": limits.text_characters}, "text"
-    many = {"type": "array", "items": one, "minItems": 1, "maxItems": limits.rows}
-    return _object({key: {"oneOf": [one, many]}}, closed=True)
+    return _object({key: {"oneOf": [one, _list(one, 1, limits.rows)]}}, closed=True)
 
 
 def _infer_request(predictor: Predictor) -> Schema:
-    numeric = isinstance(predictor.input, NumericInput)
-    item: Schema = {"type": "number"} if numeric else {"type": "string"}
-    size: Schema = {"type": "integer", "minimum": 1, "maximum": predictor.limits.rows}
+    rows, input_ = predictor.limits.rows, predictor.input
+    value: Schema
+    if isinstance(input_, NumericInput):
+        width, least, name, datatypes, value = (
+            len(input_.features),
+            2,
+            "features",
+            _FLOATS,
+            _FLOAT32,
+        )
+    else:
+        width, least, name, datatypes, value = 1, 1, "text", ["BYTES"], {"type": "string"}
+    size = {"type": "integer", "minimum": 1, "maximum": rows}
+    flat, nested = _list(value, 1, rows * width), _list(_list(value, width, width), 1, rows)
     tensor = _object(
         {
-            "name": {"const": "features" if numeric else "text"},
-            "datatype": {"enum": ["FP32", "FP64"] if numeric else ["BYTES"]},
-            "shape": {"type": "array", "items": size, "minItems": 1, "maxItems": 2},
-            "data": {"type": "array", "items": item, "minItems": 1},
+            "name": {"const": name},
+            "datatype": {"enum": datatypes},
+            "shape": {**_list({"const": width}, least, 2), "prefixItems": [size]},
+            "data": {"oneOf": [flat, nested]},
         },
-        {"parameters": {"type": "object"}},
+        closed=True,
     )
+    flag: Schema = {"type": "boolean"}
     output = _object(
-        {"name": {"enum": ["label", "probabilities"]}}, {"parameters": {"type": "object"}}
+        {"name": {"enum": ["label", "probabilities"]}},
+        {"parameters": _object({}, {"binary_data": flag}, closed=True)},
+        closed=True,
     )
+    microseconds = {"type": "integer", "minimum": 0, "maximum": (1 << 63) - 1}
+    parameters = _object({}, {"timeout": microseconds, "binary_data_output": flag}, closed=True)
     return _object(
-        {"inputs": {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1}},
+        {"inputs": _list(tensor, 1, 1)},
         {
             "id": {"type": "string"},
-            "parameters": {"type": "object"},
-            "outputs": {"type": "array", "items": output},
+            "parameters": parameters,
+            "outputs": _list(output, 0, 2),
         },
+        closed=True,
     )

@@ -13,6 +13,7 @@ from openautoglm.serving.refusals import HEADERS as HEADERS_TOO_LARGE
 from openautoglm.serving.refusals import INVALID, OVERLOADED, TOO_LARGE, UNSUPPORTED, Refusal
 
 _AROUND = 4  # bytes between and behind the name and the value of a header
+_LINE = 24  # bytes of a request line around its target, with the longest method
 
 
 class Receiver(Protocol):
@@ -50,32 +51,35 @@ class Reader:
         self._target = b""
         self._head_bytes = 0
         self._in_head = False
+        self._body_bytes = 0
         self._unfinished = 0
 
     def feed(self, data: bytes) -> Refusal | None:
         """Read on; why the connection must be refused, if it must."""
-        before, trailers = self.current, self._head_bytes
-        held = before.held if before is not None else 0
+        before, told = self.current, self._head_bytes
+        self._body_bytes = 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             # What a callback raised arrives here too, in httptools' wrapping.
             return self._refusal or Refusal(INVALID, f"this is no HTTP/1.1 request: {error}")
-        current = self.current
-        if current is None:
+        if self.current is None:
             return None
         # A header or trailer that never ends is seen by nobody but the parser, which keeps it.
         if self._in_head:
             line = data.rfind(b"\n") + 1
-            self._unfinished = len(data) - line if line else self._unfinished + len(data)
-            if self._head_bytes + self._unfinished > self._limits.header_bytes:
-                return self._too_many_headers()
-        elif current is before and (current.held, self._head_bytes) == (held, trailers):
+            start = 0 if line or self.current is not before else self._unfinished
+            # The head may begin behind a body in which no line ends.
+            self._unfinished = start + max(0, len(data) - line - self._body_bytes)
+            known = self._head_bytes
+        elif self.current is before and self._head_bytes == told and not self._body_bytes:
             self._unfinished += len(data)
-            if self._unfinished > self._limits.header_bytes:
-                return self._too_many_headers()
+            known = 0
         else:
             self._unfinished = 0
+            return None
+        if known + self._unfinished > self._limits.header_bytes:
+            return self._too_many_headers()
         return None
 
     def http_1_0(self) -> bool:
@@ -111,7 +115,7 @@ class Reader:
     def on_headers_complete(self) -> None:
         """The head is whole: refuse before a byte of body is read."""
         self._in_head = False
-        self._head_bytes += len(self._target)
+        self._head_bytes += len(self._target) + _LINE
         assert self.current is not None
         headers = self.current.headers
         if self._head_bytes > self._limits.header_bytes:
@@ -132,6 +136,7 @@ class Reader:
         """A part of the body."""
         exchange = self.current
         assert exchange is not None
+        self._body_bytes += len(body)
         exchange.held += len(body)
         room = self._hold(len(body))
         if exchange.held > self._limits.body_bytes:

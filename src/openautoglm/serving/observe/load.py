@@ -55,8 +55,8 @@ class _Counts(NamedTuple):
 class Load:
     """Counts work and answers.
 
-    `busy` is called by the model's thread only, `answered` by the event loop only: each counter has
-    one writer, so none needs a lock.
+    `busy` is called by whoever has the model's turn, `answered` by the event loop: each counter has
+    one writer at a time, so none needs a lock.
 
     Args:
         waiting: The share of the queue that is taken, 0 to 1.

@@ -1,8 +1,8 @@
 """What Prometheus sees of a replica.
 
 Counters of `prometheus_client` take a lock and several calls for each event; these are plain
-numbers, read when somebody asks. No lock is needed: the series of batches are written by the
-model's thread only, all others by the event loop only, so no update can be lost. A reader in
+numbers, read when somebody asks. No lock is needed: the series of batches are written by whoever
+has the model's turn, all others by the event loop, so no update can be lost. A reader in
 between sees an event in one series and not yet in the next, never half a number; the count of a
 histogram is made of its buckets, so that those two always agree.
 """
@@ -94,7 +94,7 @@ class Histogram:
 class Metrics(Collector):
     """The series of one replica, in a registry of their own.
 
-    `batch` is for the model's thread, everything else for the event loop.
+    `batch` is for whoever has the model's turn, everything else for the event loop.
 
     Args:
         identity: The model that is served.

@@ -61,7 +61,7 @@ class Observer:
             logs.access(context, code, seconds, kind=kind, rows=len(job.rows) if job else 0)
 
     def batch(self, rows: int, tokenise_seconds: float, infer_seconds: float) -> None:
-        """A batch was scored; called from the model's thread."""
+        """A batch was scored; called by whoever has the model's turn."""
         self.metrics.batch(rows, tokenise_seconds, infer_seconds)
         self.load.busy(tokenise_seconds + infer_seconds)
 
