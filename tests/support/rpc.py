@@ -170,8 +170,8 @@ def _predictor(model: Any, settings: Serving) -> tuple[Predictor, Batcher]:
     batcher = Batcher(
         model,
         settings.batching,
-        spare=1e9,
-        post=asyncio.get_running_loop().call_soon_threadsafe,
+        costs=Costs(call=1.0, token=0.0),
+        loop=asyncio.get_running_loop(),
         watcher=observer,
     )
     predictor = Predictor(

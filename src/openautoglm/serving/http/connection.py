@@ -45,6 +45,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's derives from nothing
         self._await_request()
         self.admitted = self.server.admit(self)
+        if self.server.draining:  # it was accepted just before the listener was closed
+            self.drain()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless nothing more is wanted of this client."""
@@ -76,6 +78,7 @@ class Connection(asyncio.Protocol):
             if exchange.job is not None and exchange.ready is None:
                 server.predictor.cancel(exchange.job)
         self._exchanges.clear()
+        self._unread = 0
         server.hold(-held)
         server.forget(self)
 

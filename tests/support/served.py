@@ -1,0 +1,77 @@
+"""Replicas of small fitted models, shared by the tests of a session.
+
+A plugin: a test module names it in `pytest_plugins`, and imports nothing from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from openautoglm.inference.model import Model, load
+from tests.support.replica import Replica, serving
+from tests.support.rpc import text_model, wine_model
+
+
+class Serve(Protocol):
+    """Starts a replica of its own for a test."""
+
+    def __call__(self, *settings: str) -> AbstractContextManager[Replica]:
+        """Serve texts with these `key=value` settings."""
+
+
+@pytest.fixture(scope="session")
+def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A servable model of texts."""
+    made = tmp_path_factory.mktemp("text")
+    text_model(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def numeric_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A servable model of 13 numbers."""
+    made = tmp_path_factory.mktemp("numeric")
+    wine_model(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def text_predictions(text_folder: Path) -> Model:
+    """The model that `text` serves."""
+    return load(text_folder)
+
+
+@pytest.fixture(scope="session")
+def numeric_predictions(numeric_folder: Path) -> Model:
+    """The model that `numeric` serves."""
+    return load(numeric_folder)
+
+
+@pytest.fixture
+def serve(text_folder: Path, tmp_path: Path) -> Serve:
+    """Starts replicas for one test."""
+
+    def start(*settings: str) -> AbstractContextManager[Replica]:
+        options = [part for setting in settings for part in ("--set", setting)]
+        return serving(text_folder, tmp_path / "log", *options, OMP_NUM_THREADS="1")
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def text(text_folder: Path) -> Iterator[Replica]:
+    """A replica of texts as it comes."""
+    with serving(text_folder, text_folder / "log", OMP_NUM_THREADS="1") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def numeric(numeric_folder: Path) -> Iterator[Replica]:
+    """A replica of 13 numbers as it comes."""
+    with serving(numeric_folder, numeric_folder / "log", OMP_NUM_THREADS="1") as found:
+        yield found
