@@ -23,7 +23,9 @@ from openautoglm.compression.recipe import Source
 from openautoglm.config.serving import Serving
 from openautoglm.inference.model import Model, load
 from openautoglm.inference.package import Choice, Family, Package, TextInput, Variant
-from openautoglm.serving.batching.batcher import Batcher, Scorer
+from openautoglm.serving.batching.batcher import Batcher
+from openautoglm.serving.batching.grouping import Costs
+from openautoglm.serving.batching.run import Scorer
 from openautoglm.serving.listen import Places
 from openautoglm.serving.observe.load import Load
 from openautoglm.serving.observe.metrics import Gauges, Metrics
