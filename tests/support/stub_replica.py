@@ -2,7 +2,7 @@
 
     python -m tests.support.stub_replica SECONDS [--set KEY=VALUE ...]
 
-A text that holds `poison` makes it fail.
+A text that holds `poison` makes it fail; `nan` gets scores that are no numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Stub:
         """Lengths, `float32[rows, 1]`."""
         if any("poison" in row for row in rows):
             raise ValueError("poison")
-        return np.array([[len(row)] for row in rows], np.float32)
+        return np.array([[np.nan if row == "nan" else len(row)] for row in rows], np.float32)
 
     def score(self, values: np.ndarray) -> np.ndarray:
         """`float32[rows, 2]`."""

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import re
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ from openautoglm.serving.rpc.server import start as start_grpc
 from openautoglm.serving.warm import warm
 
 _log = logging.getLogger(__name__)
+_OTHER_FILES = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -116,10 +118,21 @@ def run(
         StoreError: A port is taken, or the host is not of this machine.
     """
     costs = warm(served.scorer, served.input, settings.batching.max_batch_size)
+    _allow_files(2 * settings.limits.connections)
     # What was loaded stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     uvloop.run(_serve(served, settings, places, costs, ready))
+
+
+def _allow_files(sockets: int) -> None:
+    """Raise the soft limit of open files, so that connections meet our bound and not that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = sockets + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(

@@ -64,7 +64,10 @@ class Runner:
         try:
             values = self._scorer.encode(cast(Rows, [job.rows[place] for job, place in items]))
             tokenised = perf_counter()
-            scores = self._scorer.score(values).tolist()
+            found = self._scorer.score(values)
+            if not np.isfinite(found).all():
+                raise ArithmeticError("scores that are no numbers")
+            scores = found.tolist()
         except Exception as error:  # whatever a model raises must cost no other request
             self._halve(items, error, tell)
             return

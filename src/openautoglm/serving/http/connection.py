@@ -61,11 +61,8 @@ class Connection(asyncio.Protocol):
             self.refuse(refusal)
 
     def eof_received(self) -> bool:
-        """A client that sends no more may still read: keep what is under way."""
-        if self._closing or not self._exchanges:
-            return False
-        self._exchanges[-1].keep_alive = False
-        return True
+        """A client that closes its side has given up, as others have it too: so do we."""
+        return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """Nobody waits any more for what is under way."""

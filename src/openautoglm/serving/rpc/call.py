@@ -107,7 +107,7 @@ class Calls:
     async def _read(self, rpc: grpc.aio.ServicerContext, gate: Gate, place: Place) -> bytes:
         seconds = self._predictor.limits.request_seconds
         try:
-            async with asyncio.timeout(seconds), gate.reading:
+            async with gate.reading, asyncio.timeout(seconds):
                 body = await rpc.read()
         except TimeoutError:
             raise Refusal(SLOW, f"no message in {seconds:g} seconds") from None
