@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Protocol, cast
@@ -65,7 +66,7 @@ class Runner:
             values = self._scorer.encode(cast(Rows, [job.rows[place] for job, place in items]))
             tokenised = perf_counter()
             found = self._scorer.score(values)
-            if not np.isfinite(found).all():
+            if not math.isfinite(found.sum()):  # one of them is none, then
                 raise ArithmeticError("scores that are no numbers")
             scores = found.tolist()
         except Exception as error:  # whatever a model raises must cost no other request
