@@ -40,6 +40,7 @@ lint: setup-lint
 
 bench: setup-test
 	python benchmarks/run.py
+	python benchmarks/replica.py --write
 
 sweep: setup-test
 	python benchmarks/sweep.py

@@ -2,7 +2,8 @@
 
 Runs the tests marked `sweep`. A test that checks many cases by itself tells their number with
 `record_property("cases", n)`; any other counts as one. A failure is written down and exits 1.
-Arguments go to pytest (`-k`, a file); such a part of the sweep is printed and not written.
+Arguments go to pytest (`-k`, a file): such a part of the sweep replaces its own laws and leaves the
+others, each of which tells the code it was run on.
 """
 
 from __future__ import annotations
@@ -39,12 +40,18 @@ def main() -> int:
         found = laws(report)
     for law in found:
         print(f"{law['failures']} of {law['cases']} failed, {law['seconds']} s: {law['law']}")
-    if not sys.argv[1:]:
-        here, code = machine()._asdict(), code_digest()
-        told = [{**law, "machine": here, "code_digest": code} for law in found]
-        write_text(RESULT, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-        print(f"written to {RESULT.relative_to(ROOT)}")
+    here, code = machine()._asdict(), code_digest()
+    told = [{**law, "machine": here, "code_digest": code} for law in found]
+    known = json.loads(RESULT.read_text(encoding="utf-8")) if sys.argv[1:] else []
+    write_text(RESULT, json.dumps(merged(known, told), indent=2, ensure_ascii=False) + "\n")
+    print(f"written to {RESULT.relative_to(ROOT)}")
     return int(any(law["failures"] for law in found))
+
+
+def merged(known: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Laws by name, those that were run just now in their new state."""
+    found = {law["law"]: law for law in (*known, *new)}
+    return [found[name] for name in sorted(found)]
 
 
 def laws(report: Path) -> list[dict[str, Any]]:

@@ -43,7 +43,13 @@ def test_a_page_without_its_marks_is_refused(script, page):
         script("document").replaced(page, "a", "new")
 
 
-@pytest.mark.parametrize("section", ["benchmarks/run.py", "benchmarks/quality.py"])
+SECTIONS = [
+    *(f"benchmarks/{name}.py" for name in ("run", "quality", "int8", "variants", "gpu", "replica")),
+    "benchmarks/replica.py --size 6x384",
+]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
 def test_the_page_has_a_place_for_each_script(script, section):
     document = script("document")
     page = document.DOCUMENT.read_text(encoding="utf-8")
@@ -62,4 +68,13 @@ def test_a_sweep_counts_the_cases_of_each_law(script, tmp_path):
     assert script("sweep").laws(report) == [
         {"law": "tests/a.py::test_every_event", "cases": 40, "failures": 0, "seconds": 3.0},
         {"law": "tests/a.py::test_kills", "cases": 2, "failures": 1, "seconds": 3.3},
+    ]
+
+
+def test_a_part_of_a_sweep_replaces_its_own_laws_only(script):
+    known = [{"law": "b", "cases": 1}, {"law": "c", "cases": 1}]
+    assert script("sweep").merged(known, [{"law": "b", "cases": 9}, {"law": "a", "cases": 2}]) == [
+        {"law": "a", "cases": 2},
+        {"law": "b", "cases": 9},
+        {"law": "c", "cases": 1},
     ]
