@@ -66,6 +66,20 @@ def test_the_row_that_waited_longest_is_in_the_next_batch(batching, sizes, spare
             del order[item]
 
 
+@given(settings(), st.lists(LENGTHS, min_size=1, max_size=30), SPARES)
+def test_no_row_is_overtaken_by_more_than_two_batches(batching, sizes, spare):
+    jobs = [job(lengths) for lengths in sizes]
+    arrival = [(each, place) for each in jobs for place in range(len(each.rows))]
+    number = {item: place for place, item in enumerate(arrival)}
+    overtaken = dict.fromkeys(arrival, 0)
+    for batch in drained(filled(batching, jobs, spare=spare)):
+        for item in batch:
+            del overtaken[item]
+        for item in overtaken:
+            overtaken[item] += sum(number[other] > number[item] for other in batch)
+            assert overtaken[item] <= 2 * batching.max_batch_size
+
+
 @given(settings(), st.lists(LENGTHS, min_size=1, max_size=12), SPARES)
 def test_rows_of_one_length_keep_their_order(batching, sizes, spare):
     jobs = [job(lengths) for lengths in sizes]
@@ -85,7 +99,7 @@ def test_rows_of_one_length_keep_their_order(batching, sizes, spare):
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=40))
 def test_when_padding_is_free_everything_that_fits_goes_together(lengths):
-    queue = filled(Batching(max_batch_size=64), [job(lengths)], spare=float("inf"))
+    queue = filled(Batching(max_batch_size=40), [job(lengths)], spare=float("inf"))
     assert len(queue.take()) == len(lengths)
 
 

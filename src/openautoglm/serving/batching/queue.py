@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice, takewhile
 
 from openautoglm.config.serving import Batching
 from openautoglm.serving.batching.grouping import bucket, group
 from openautoglm.serving.batching.job import Item, Job
+
+_OVERTAKING = 2  # batches of rows that may overtake one
 
 
 class Queue:
@@ -23,6 +26,7 @@ class Queue:
     - The row that has waited longest is in the next batch.
     - With it go rows of its length, then of neighbouring lengths where padding them costs less
       than a further call, in order of arrival within a length.
+    - No row is overtaken by more than twice `max_batch_size` rows that came after it.
     - Without `max_queue_delay_microseconds` a batch is there as soon as a row waits. With it,
       once the rows reach a preferred size (or the maximum), or the oldest has waited that long.
     - A batch of at least a preferred size is cut to the largest preferred size it reaches.
@@ -97,24 +101,29 @@ class Queue:
         if not self.rows:
             return []
         buckets = self._buckets
-        if len(buckets) == 1:
-            chosen = list(buckets)
-        else:
-            lead = min(buckets, key=lambda edge: buckets[edge][0][0])
-            counts = {edge: len(waiting) for edge, waiting in buckets.items()}
-            chosen = group(counts, lead, self._most, self.spare)
-        size = self._size(sum(len(buckets[edge]) for edge in chosen))
-        return list(self._pull(chosen, size))
+        lead = min(buckets, key=lambda edge: buckets[edge][0][0])
+        end = buckets[lead][0][0] + _OVERTAKING * self._most
+        counts = {edge: count for edge in buckets if (count := self._within(edge, end))}
+        chosen = [lead] if len(counts) == 1 else group(counts, lead, self._most, self.spare)
+        size = self._size(sum(counts[edge] for edge in chosen))
+        return list(self._pull(chosen, size, end))
+
+    def _within(self, edge: int, end: int) -> int:
+        """Rows of a bucket that came before the row numbered `end`; a batch needs no more."""
+        waiting = self._buckets[edge]
+        if self._arrivals < end:
+            return len(waiting)
+        return sum(1 for _ in takewhile(lambda entry: entry[0] < end, islice(waiting, self._most)))
 
     def _size(self, rows: int) -> int:
         rows = min(rows, self._most)
         return next((size for size in self._preferred if size <= rows), rows)
 
-    def _pull(self, chosen: list[int], size: int) -> Iterator[Item]:
+    def _pull(self, chosen: list[int], size: int, end: int) -> Iterator[Item]:
         # The lead's bucket comes first, and its first row is the oldest of all.
         for edge in chosen:
             waiting = self._buckets[edge]
-            while waiting and size:
+            while waiting and size and waiting[0][0] < end:
                 _, job, place = waiting.popleft()
                 size -= 1
                 self.rows -= 1
