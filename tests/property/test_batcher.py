@@ -101,6 +101,11 @@ class Bench:
         while not all(job in self.told for job in jobs):
             self._posted.get(timeout=BOUND)()
 
+    def round(self):
+        """One round of an event loop: what was posted before it."""
+        for _ in range(self._posted.qsize()):
+            self._posted.get()()
+
     def run_out(self):
         """Let everything end, and call all that was posted."""
         self.scorer.let_go()
@@ -146,6 +151,45 @@ def test_the_event_loop_runs_short_batches_itself_and_the_thread_long_ones():
         bench.run_until(bench.submit("abcdef"))
         bench.run_until(bench.submit("a"))
         assert bench.scorer.threads == ["MainThread", "model", "MainThread"]
+
+
+def test_long_texts_are_the_threads_business_whatever_the_model_makes_of_them():
+    with Bench(costs=SHORT) as bench:
+        bench.run_until(bench.submit("x" * 9000))
+        assert bench.scorer.threads == ["model"]
+
+
+def test_the_event_loop_leaves_rounds_to_others_that_need_them():
+    with Bench(costs=SHORT) as bench:
+        bench.batcher.make_way()
+        bench.submit("first")
+        rounds = []
+        bench.call_soon(lambda: bench.submit("second"))
+        while len(bench.told) < 2:
+            bench.round()
+            rounds.append(len(bench.told))
+        assert rounds.index(2) - rounds.index(1) > 4
+
+
+def test_a_burst_after_quiet_traffic_is_not_taken_for_as_many_calls_as_rows():
+    with Bench(costs=Costs(call=0.02, token=1e-6)) as bench:
+        for _ in range(5):
+            bench.run_until(bench.submit("x"))
+        jobs = [bench.submit("x", seconds=5.0) for _ in range(400)]
+        bench.run_until(*jobs)
+        assert not [job for job in jobs if job.refusal]
+
+
+def test_a_model_that_gives_too_few_scores_fails_its_rows_and_goes_on():
+    with Bench() as bench:
+        bench.scorer.score = lambda values: values[1:]
+        job = bench.submit("a", "b")
+        bench.run_until(job)
+        assert job.refusal.kind is FAILED
+        del bench.scorer.score
+        after = bench.submit("a")
+        bench.run_until(after)
+        assert after.refusal is None
 
 
 def test_what_came_before_the_loops_turn_shares_one_batch():

@@ -157,6 +157,15 @@ def test_with_a_delay_it_is_there_at_a_preferred_size_or_when_the_oldest_waited_
     assert abs(found - expected) < 1e-9
 
 
+@given(st.floats(0.01, 5), st.floats(0, 5))
+def test_no_row_waits_for_company_longer_than_half_of_its_time(lasts, later):
+    batching = Batching(max_queue_delay_microseconds=2_000_000)
+    queue = filled(batching, [job([1], arrived=1.0, deadline=1.0 + lasts)])
+    found = queue.wait(1.0 + later)
+    assert found is not None
+    assert abs(found - max(0.0, min(2.0, lasts / 2) - later)) < 1e-9
+
+
 @given(settings(), st.lists(LENGTHS, min_size=1, max_size=6))
 def test_a_batch_is_cut_to_the_largest_preferred_size_it_reaches(batching, sizes):
     for batch in drained(filled(batching, [job(each) for each in sizes], spare=float("inf"))):
@@ -229,8 +238,11 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def exactly_what_waits_is_counted_and_nothing_else_is_kept(self):
         assert self.queue.rows == sum(len(each.left) for each in self.jobs)
+        padded = 0
         for each in self.jobs:
             assert each.job.waiting == len(each.left)
+            padded += sum(bucket(each.job.lengths[place]) for place in each.left)
+        assert self.queue.tokens == padded
 
     def teardown(self):
         left = [item for batch in drained(self.queue) for item in batch]

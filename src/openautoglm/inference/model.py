@@ -68,10 +68,11 @@ class Model:
     def encode(
         self, rows: Sequence[str] | Sequence[list[float]]
     ) -> NDArray[np.int64] | NDArray[np.float32]:
-        """Rows that were checked, texts normalised, as one input of the graph."""
+        """Rows that were checked as one input of the graph; texts are normalised."""
         if self._encoder is None:
             return np.asarray(rows, np.float32)
-        return self._encoder.matrix(self._encoder.ids(cast(Sequence[str], rows)))
+        texts = [normalise(text) for text in cast(Sequence[str], rows)]
+        return self._encoder.matrix(self._encoder.ids(texts))
 
     def score(self, values: NDArray[np.int64] | NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities `float32[rows, k]` of one input of the graph, in one call."""

@@ -15,7 +15,6 @@ from openautoglm.serving.batching.job import Job, Row, Rows
 from openautoglm.serving.cache import Cache
 from openautoglm.serving.observe.context import Context
 from openautoglm.serving.observe.observer import Observer
-from openautoglm.serving.refusals import DRAINING, Refusal
 
 _SWEEP_SECONDS = 0.02  # how late a deadline may be noticed while the model is busy
 
@@ -41,7 +40,8 @@ class Predictor:
     """The model as the protocols see it. All calls come from the event loop.
 
     Attributes:
-        ready: Whether requests are taken: False before the first batch was tried and at the end.
+        ready: What readiness tells: False once the replica is to end, though what still comes is
+            answered.
     """
 
     def __init__(
@@ -90,10 +90,8 @@ class Predictor:
                 function returns when the cache knows every row.
 
         Raises:
-            Refusal: The replica is not ready, or has no room or time for it.
+            Refusal: The replica has no room or time for it, or is about to end.
         """
-        if not self.ready:
-            raise Refusal(DRAINING, "this replica is starting or stopping")
         deadline = arrived + (self._timeout if timeout is None else timeout)
         longest = self._longest
         lengths = [min(len(row), longest) if type(row) is str else 1 for row in rows]
@@ -113,6 +111,10 @@ class Predictor:
             self._sweeping = True
             self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         return job
+
+    def make_way(self) -> None:
+        """Somebody on this event loop needs several of its rounds for each request."""
+        self._batcher.make_way()
 
     def cancel(self, job: Job) -> None:
         """Forget a job that nobody waits for any more."""

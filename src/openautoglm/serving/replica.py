@@ -117,7 +117,8 @@ def run(
     Raises:
         StoreError: A port is taken, or the host is not of this machine.
     """
-    costs = warm(served.scorer, served.input, settings.batching.max_batch_size)
+    most = settings.batching.max_batch_size
+    costs = warm(served.scorer, served.input, len(served.labels), most=most)
     _allow_files(2 * settings.limits.connections)
     # What was loaded stays: the collector need not look at it again and again.
     gc.collect()
@@ -174,9 +175,8 @@ async def _serve(
     )
     replies = Replies(served.identity, load)
     http = HttpServer(predictor, replies, Routes(predictor), trace_ratio=settings.traces.ratio)
-    listener = listen(places)
+    listener, grpc = listen(places), None
     try:
-        grpc = None
         if places.grpc_port is not None:
             grpc = await start_grpc(predictor, places, trace_ratio=settings.traces.ratio)
         await http.start(listener)
@@ -184,13 +184,19 @@ async def _serve(
         port = listener.getsockname()[1]
         ready(places._replace(port=port, grpc_port=grpc.port if grpc else None))
         await stop.wait()
+        # Whoever presses Ctrl-C again does not want to wait.
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         _log.info("draining", extra={"connections": http.connections})
         predictor.ready = False
         ends = [http.drain(settings.drain_seconds)]
         if grpc:
             ends.append(grpc.stop(settings.drain_seconds))
         await asyncio.gather(*ends)
+        grpc = None
     finally:
+        if grpc:
+            await grpc.stop(0)
         listener.close()
         batcher.close()
         tracing.stop()

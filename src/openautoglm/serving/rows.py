@@ -6,11 +6,10 @@ import math
 
 from openautoglm.config.serving import Limits
 from openautoglm.serving.refusals import INVALID, TOO_LARGE, Refusal
-from openautoglm.text.normalise import normalise
 
 
 def check_texts(values: object, limits: Limits, *, where: str) -> list[str]:
-    """Normalised texts.
+    """Texts, as they were sent: they are normalised with their batch.
 
     Args:
         values: What stands at `where`: a list of strings.
@@ -25,7 +24,7 @@ def check_texts(values: object, limits: Limits, *, where: str) -> list[str]:
 
 
 def check_text(value: object, limits: Limits, *, where: str) -> str:
-    """One normalised text; arguments and errors as above."""
+    """One text; arguments and errors as above."""
     if type(value) is not str:
         raise Refusal(INVALID, f"found {_kind(value)}", where=where, allowed="a string")
     if len(value) > limits.text_characters:
@@ -35,7 +34,7 @@ def check_text(value: object, limits: Limits, *, where: str) -> str:
             where=where,
             allowed=f"at most {limits.text_characters}",
         )
-    return normalise(value)
+    return value
 
 
 def check_features(values: object, width: int, limits: Limits, *, where: str) -> list[list[float]]:

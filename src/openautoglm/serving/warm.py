@@ -6,6 +6,7 @@ from time import perf_counter
 
 import numpy as np
 
+from openautoglm.errors import ArtifactError
 from openautoglm.inference.package import NumericInput, TextInput
 from openautoglm.serving.batching.grouping import Costs
 from openautoglm.serving.batching.job import Rows
@@ -13,9 +14,10 @@ from openautoglm.serving.batching.run import Scorer
 
 _ROWS, _LENGTHS, _CALLS = (1, 8), (4, 32), 5
 _CHARACTER = "的"
+_ENOUGH_SECONDS = 0.2  # for one shape: a slow model need not be measured so finely
 
 
-def warm(scorer: Scorer, input_: TextInput | NumericInput, most: int) -> Costs:
+def warm(scorer: Scorer, input_: TextInput | NumericInput, labels: int, *, most: int) -> Costs:
     """Call a model with few and many, short and long rows, and fit what a call costs.
 
     The fit is least squares of `call + token * rows * length` on the fastest of some calls each:
@@ -24,26 +26,37 @@ def warm(scorer: Scorer, input_: TextInput | NumericInput, most: int) -> Costs:
     Args:
         scorer: The model.
         input_: What it takes.
+        labels: How many scores a row gets.
         most: Rows in a call.
+
+    Raises:
+        ArtifactError: It gives something else.
     """
     many = min(_ROWS[1], most)
     if isinstance(input_, NumericInput):
         row = [0.0] * len(input_.features)
-        _fastest(scorer, [row])
-        return Costs(call=_fastest(scorer, [row] * most), token=0.0)  # nothing is ever padded
+        _fastest(scorer, [row], labels)
+        return Costs(call=_fastest(scorer, [row] * most, labels), token=0.0)  # no row is padded
     shapes = [(rows, min(length, input_.max_length)) for rows in (1, many) for length in _LENGTHS]
-    seconds = [_fastest(scorer, [_CHARACTER * length] * rows) for rows, length in shapes]
+    seconds = [_fastest(scorer, [_CHARACTER * length] * rows, labels) for rows, length in shapes]
     design = np.array([[1.0, rows * length] for rows, length in shapes])
     call, token = np.linalg.lstsq(design, np.array(seconds), rcond=None)[0]
     return Costs(call=max(float(call), 0.0), token=max(float(token), 1e-9))
 
 
-def _fastest(scorer: Scorer, rows: Rows) -> float:
+def _fastest(scorer: Scorer, rows: Rows, labels: int) -> float:
     values = scorer.encode(rows)
-    scorer.score(values)
-    best = float("inf")
+    found = scorer.score(values)
+    if found.shape != (len(rows), labels) or not np.isfinite(found).all():
+        raise ArtifactError(
+            f"the model gives scores of shape {list(found.shape)}, or some that are no numbers",
+            allowed=f"[{len(rows)}, {labels}]: one for each label of each row",
+        )
+    best, began = float("inf"), perf_counter()
     for _ in range(_CALLS):
         start = perf_counter()
         scorer.score(values)
         best = min(best, perf_counter() - start)
+        if perf_counter() - began > _ENOUGH_SECONDS:
+            break
     return best

@@ -15,11 +15,14 @@ from openautoglm.config.serving import Batching
 from openautoglm.serving.batching.grouping import Costs
 from openautoglm.serving.batching.job import Item, Job
 from openautoglm.serving.batching.queue import Queue
-from openautoglm.serving.batching.run import Runner, Scorer, Watcher, inform, late
+from openautoglm.serving.batching.run import Runner, Scorer, Watcher, forget, inform, late
 from openautoglm.serving.refusals import DEADLINE, DRAINING, QUEUE_FULL, Refusal
 
 _STUCK_SECONDS: Final = 60.0
 _SHORT_SECONDS: Final = 0.003
+_SHORT_SIZE: Final = 8000  # characters; each costs half a microsecond at the worst
+_SHARED_ROUNDS: Final = 8
+_LONGEST_PAUSE: Final = 60  # seconds that a client is asked to wait at most
 
 
 class Loop(Protocol):
@@ -55,7 +58,9 @@ class Batcher:
         self._queue = Queue(batching, spare=costs.spare)
         self._costs = costs
         self._loop = loop
-        self._runner = Runner(scorer, watcher, self._close_job)
+        self._most = batching.max_batch_size
+        self._runner = Runner(scorer, watcher, costs, self._close_job)
+        self._shared_until = 0.0
         # A delay is waited for by the thread; so is a model none of whose calls is short.
         self._thread_only = bool(batching.max_queue_delay_microseconds) or (
             costs.call >= _SHORT_SECONDS
@@ -89,19 +94,19 @@ class Batcher:
         with self._lock:
             if self._closed:
                 raise Refusal(DRAINING, "this replica is stopping")
-            seconds = self._queue.rows * self._runner.row_seconds
+            seconds = self._wait()
             if not self._queue.room(job.left):
                 raise Refusal(
                     QUEUE_FULL,
                     f"{self._queue.rows} rows wait already",
                     hint="send fewer requests at once, or add replicas",
-                    retry_after=math.ceil(seconds) or 1,
+                    retry_after=_later(seconds),
                 )
             if job.arrived + seconds > job.deadline:
                 raise Refusal(
                     DEADLINE,
                     f"the rows that wait need {seconds * 1e3:.0f} ms, longer than the deadline",
-                    retry_after=math.ceil(seconds) or 1,
+                    retry_after=_later(seconds),
                 )
             self._queue.add(job)
             idle, self._idle = self._idle, False
@@ -115,6 +120,7 @@ class Batcher:
     def cancel(self, job: Job) -> None:
         """Forget a job: nothing of it is begun any more, and `done` is not called."""
         job.cancelled = True
+        job.done = forget
         self._close_job(job)
 
     def expire(self, now: float) -> None:
@@ -140,21 +146,45 @@ class Batcher:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _turn(self) -> None:
-        """The event loop's turn: one batch, if it is short."""
+    def make_way(self) -> None:
+        """Somebody on this event loop needs several of its rounds for each request.
+
+        For a second from now it gets them: rounds in which the loop has no turn lie between those
+        in which it has.
+        """
+        self._shared_until = perf_counter() + 1.0
+
+    def _wait(self) -> float:
+        """Seconds until what waits now will have been scored, as calls went lately."""
+        calls = math.ceil(self._queue.rows / self._most)
+        return self._runner.pace * (
+            calls * self._costs.call + self._queue.tokens * self._costs.token
+        )
+
+    def _turn(self, rounds: int = 0) -> None:
+        """The event loop's turn: one batch, if it is short; after so many rounds without."""
+        if rounds:
+            self._loop.call_soon(partial(self._turn, rounds - 1))
+            return
         with self._lock:
             items = self._queue.take()
             if not items and not self._closed:
                 self._idle = True
                 return
-        longest = max((job.lengths[place] for job, place in items), default=0)
-        if not items or self._costs.seconds(len(items), longest) > _SHORT_SECONDS:
+        if not (items and self._short(items)):
             self._turns.put(items)
             return
         try:
             self._runner.run(items, inform)
         finally:
-            self._loop.call_soon(self._turn)
+            rounds = _SHARED_ROUNDS if perf_counter() < self._shared_until else 0
+            self._loop.call_soon(partial(self._turn, rounds))
+
+    def _short(self, items: list[Item]) -> bool:
+        """Whether a batch is expected to take little time, tokenising included."""
+        longest = max(job.lengths[place] for job, place in items)
+        size = sum(len(job.rows[place]) for job, place in items)
+        return size <= _SHORT_SIZE and (self._costs.seconds(len(items), longest) <= _SHORT_SECONDS)
 
     def _work(self) -> None:
         """The thread: its turns, until the end."""
@@ -187,3 +217,8 @@ class Batcher:
             self._queue.remove(job)
             was_open, job.closed = not job.closed, True
         return was_open
+
+
+def _later(seconds: float) -> int:
+    """Whole seconds after which a client should come again."""
+    return min(math.ceil(seconds) or 1, _LONGEST_PAUSE)

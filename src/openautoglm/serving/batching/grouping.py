@@ -23,7 +23,7 @@ class Costs:
     """
 
     def __init__(self, call: float, token: float) -> None:
-        self.call = call
+        self.call = max(call, 1e-6)
         self.token = token
         self.spare = call / token if token > 0 else float("inf")
         """Padding tokens that cost as much as one further call."""

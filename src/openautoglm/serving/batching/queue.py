@@ -28,7 +28,8 @@ class Queue:
       than a further call, in order of arrival within a length.
     - No row is overtaken by more than twice `max_batch_size` rows that came after it.
     - Without `max_queue_delay_microseconds` a batch is there as soon as a row waits. With it,
-      once the rows reach a preferred size (or the maximum), or the oldest has waited that long.
+      once the rows reach a preferred size (or the maximum), or one has waited that long, or half
+      of the time it has.
     - A batch of at least a preferred size is cut to the largest preferred size it reaches.
     - A cancelled or expired job leaves nothing behind.
 
@@ -41,6 +42,8 @@ class Queue:
         self.spare = spare
         self.rows = 0
         """Rows that wait."""
+        self.tokens = 0
+        """Tokens of those rows, each padded to the edge of its bucket."""
         self._most = batching.max_batch_size
         self._bound = batching.max_queue_rows
         self._preferred = sorted(batching.preferred_batch_size, reverse=True)
@@ -58,8 +61,9 @@ class Queue:
         for place, length in enumerate(job.lengths):
             if job.scores[place] is None:
                 self._arrivals += 1
-                entry = (self._arrivals, job, place)
-                self._buckets.setdefault(bucket(length), deque()).append(entry)
+                edge = bucket(length)
+                self._buckets.setdefault(edge, deque()).append((self._arrivals, job, place))
+                self.tokens += edge
         job.waiting = job.left
         self.rows += job.waiting
         self._jobs[job] = None
@@ -71,6 +75,7 @@ class Queue:
         del self._jobs[job]
         for edge, waiting in list(self._buckets.items()):
             kept = deque(entry for entry in waiting if entry[1] is not job)
+            self.tokens -= edge * (len(waiting) - len(kept))
             if kept:
                 self._buckets[edge] = kept
             else:
@@ -93,8 +98,10 @@ class Queue:
             return 0.0
         if self._preferred and self.rows >= self._preferred[-1]:
             return 0.0
-        oldest = min(waiting[0] for waiting in self._buckets.values())[1]
-        return max(0.0, oldest.arrived + self._delay - now)
+        ends = (
+            job.arrived + min(self._delay, (job.deadline - job.arrived) / 2) for job in self._jobs
+        )
+        return max(0.0, min(ends) - now)
 
     def take(self) -> list[Item]:
         """The next batch, whose rows wait no longer; empty when nothing waits."""
@@ -127,6 +134,7 @@ class Queue:
                 _, job, place = waiting.popleft()
                 size -= 1
                 self.rows -= 1
+                self.tokens -= edge
                 job.waiting -= 1
                 if not job.waiting:
                     del self._jobs[job]

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from openautoglm.serving.batching.grouping import Costs
 from openautoglm.serving.batching.job import Item, Job, Rows
 from openautoglm.serving.refusals import DEADLINE, FAILED, Refusal
 
@@ -39,16 +40,20 @@ class Runner:
     Args:
         scorer: The model.
         watcher: Is told of every batch.
+        costs: What a call was found to take when nothing else ran.
         close: Takes what still waits of a job out of the queue; whether the job was open.
 
     Attributes:
-        row_seconds: What a row took lately; 0 before the first.
+        pace: How many times as long as `costs` says calls took lately.
     """
 
-    def __init__(self, scorer: Scorer, watcher: Watcher, close: Callable[[Job], bool]) -> None:
-        self.row_seconds = 0.0
+    def __init__(
+        self, scorer: Scorer, watcher: Watcher, costs: Costs, close: Callable[[Job], bool]
+    ) -> None:
+        self.pace = 1.0
         self._scorer = scorer
         self._watcher = watcher
+        self._costs = costs
         self._close = close
 
     def run(self, items: list[Item], tell: Tell) -> None:
@@ -69,6 +74,8 @@ class Runner:
             if not math.isfinite(found.sum()):  # one of them is none, then
                 raise ArithmeticError("scores that are no numbers")
             scores = found.tolist()
+            if len(scores) != len(items):
+                raise ArithmeticError(f"{len(scores)} rows of scores for {len(items)}")
         except Exception as error:  # whatever a model raises must cost no other request
             self._halve(items, error, tell)
             return
@@ -84,8 +91,9 @@ class Runner:
         if finished:
             tell(finished)
         # Nobody waits for what is left to do.
-        seconds = (inferred - begun) / len(items)
-        self.row_seconds += (seconds - self.row_seconds) * (0.1 if self.row_seconds else 1.0)
+        longest = max(job.lengths[place] for job, place in items)
+        pace = (inferred - begun) / self._costs.seconds(len(items), longest)
+        self.pace += 0.1 * (pace - self.pace)
         self._watcher.batch(len(items), tokenised - begun, inferred - tokenised)
 
     def _wanted(self, job: Job, now: float, tell: Tell) -> bool:
@@ -122,10 +130,10 @@ def inform(jobs: Sequence[Job]) -> None:
     """Call what waits for these jobs; on the event loop."""
     for job in jobs:
         # What is told knows the job: left as it is, the two would keep its rows alive.
-        done, job.done = job.done, _nothing
+        done, job.done = job.done, forget
         if not job.cancelled:
             done(job)
 
 
-def _nothing(job: Job) -> None:
-    """In the place of a callback that was called."""
+def forget(job: Job) -> None:
+    """In the place of a callback that was called, or will not be."""

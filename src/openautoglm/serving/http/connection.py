@@ -74,7 +74,9 @@ class Connection(asyncio.Protocol):
             held += exchange.held
             if exchange.job is not None and exchange.ready is None:
                 server.predictor.cancel(exchange.job)
+                exchange.job = None
         self._exchanges.clear()
+        self._reader.close()
         self._unread = 0
         server.hold(-held)
         server.forget(self)

@@ -27,6 +27,7 @@ HEADERS = frozenset(
 )
 """The headers that are looked at; others are dropped as they come."""
 _LONGEST_TIMEOUT = 600_000
+_LONGEST_NUMBER = 20
 
 
 class Exchange:
@@ -72,8 +73,10 @@ class Exchange:
             given = self.headers.get(name)
             if given is None:
                 continue
-            value = int(given[:9]) if given.isdigit() else 0
+            value = int(given) if given.isdigit() and len(given) <= _LONGEST_NUMBER else 0
             if name == _ENVOY:  # the gateway's settings, of which its callers know nothing
+                if not value:
+                    continue
                 value = min(value, _LONGEST_TIMEOUT)
             if not 1 <= value <= _LONGEST_TIMEOUT:
                 raise Refusal(

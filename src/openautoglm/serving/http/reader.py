@@ -82,6 +82,11 @@ class Reader:
             return self._too_many_headers()
         return None
 
+    def close(self) -> None:
+        """Let go of everything: parser and reader know each other, and would live on as a cycle."""
+        self.current = None
+        del self._parser, self._receiver
+
     def http_1_0(self) -> bool:
         """Whether the client speaks HTTP/1.0, where keeping a connection must be said."""
         return bool(self._parser.get_http_version() == "1.0")

@@ -17,6 +17,7 @@ from openautoglm.serving.refusals import FAILED, OVERLOADED, Refusal
 
 _BACKLOG: Final = 1024
 _SWEEP_SECONDS: Final = 0.5
+_ON_THE_WAY_SECONDS: Final = 0.2  # for requests that were sent when the end was not known yet
 _TURNED_AWAY: Final = 64  # connections too many that are told so at one time; more are just closed
 Handle = Callable[[Exchange], None]
 
@@ -108,16 +109,20 @@ class HttpServer:
     async def drain(self, seconds: float) -> None:
         """Stop accepting, let what is under way end, and close.
 
+        A request that a client had sent before it could know is answered like any other, as the
+        last of its connection.
+
         Args:
             seconds: After these what is left is cut off.
         """
         self.draining = True
         if self._listener is not None:
             self._listener.close()
-        for connection in list(self._connections):
-            connection.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
+                await asyncio.sleep(_ON_THE_WAY_SECONDS)
+                for connection in list(self._connections):
+                    connection.drain()
                 while self._connections:
                     await asyncio.sleep(0.01)
         for connection in list(self._connections):

@@ -50,7 +50,8 @@ class Observer:
         self.metrics.answered(context.protocol, code, seconds)
         if job is not None:
             self.load.answered(kind is None)
-            self.metrics.queued((job.taken or now) - job.arrived)
+            if job.taken or kind is not None:  # else the cache knew every row
+                self.metrics.queued((job.taken or now) - job.arrived)
         elif kind in SHED:
             self.load.answered(False)
         if kind is not None:
