@@ -485,3 +485,10 @@ def test_the_client_brings_nothing_heavy_along():
     heavy = {"numpy", "torch", "mlflow", "onnxruntime", "tokenizers", "pydantic", "pandas"}
     assert heavy.isdisjoint(loaded.stdout.split())
     assert "httpx" in loaded.stdout.split()
+
+
+@pytest.mark.parametrize("rows", [None, 3, {"text": "a"}])
+def test_what_is_no_row_is_said_to_be_none(rows):
+    with Client("http://127.0.0.1:1") as client, pytest.raises(InvalidRequestError) as error:
+        client.predict(rows)
+    assert type(rows).__name__ in str(error.value)

@@ -121,7 +121,7 @@ def serve(
         bool, typer.Option("--reuse-port", help="Share the ports with other replicas.")
     ] = False,
     settings: Annotated[
-        Path | None, typer.Option(help="YAML file of the keys in docs/serving.md.")
+        Path | None, typer.Option(help="YAML file of the keys in docs/serving-settings.md.")
     ] = None,
     assigned: Annotated[
         list[str] | None,

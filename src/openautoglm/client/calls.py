@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Row = str | Sequence[float]
 _BODY = 1_000_000
 """Bytes of rows in one request: a replica takes a mebibyte, unless it was told otherwise."""
+_ROWS_HINT = "give texts, or lists of finite numbers; of an array: array.tolist()"
 T = TypeVar("T")
 
 
@@ -127,15 +128,27 @@ def _encoded(row: Row, place: int | None = None) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequestError(
             f"this row cannot be sent as JSON: {error}",
-            hint="give str, or lists of finite float; of an array: array.tolist()",
+            hint=_ROWS_HINT,
             kind="invalid",
             rows=None if place is None else range(place, place + 1),
         ) from None
 
 
 def is_one(rows: Row | Sequence[Row]) -> TypeIs[Row]:
-    """Whether this is a single row: one text, or the numbers of one row of features."""
-    return isinstance(rows, str) or (len(rows) > 0 and isinstance(rows[0], int | float))
+    """Whether this is a single row: one text, or the numbers of one row of features.
+
+    Raises:
+        InvalidRequestError: It is neither a row nor a list of rows.
+    """
+    if isinstance(rows, str):
+        return True
+    if not isinstance(rows, Sequence):
+        raise InvalidRequestError(
+            f"found {type(rows).__name__}, which is neither a row nor a list of rows",
+            hint=_ROWS_HINT,
+            kind="invalid",
+        )
+    return len(rows) > 0 and isinstance(rows[0], int | float)
 
 
 def _checked(url: str) -> str:

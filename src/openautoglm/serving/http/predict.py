@@ -38,7 +38,9 @@ class Predict:
     def _rows(self, value: Any) -> tuple[list[Any], bool]:
         key = self._key
         if type(value) is not dict or key not in value:
-            raise Refusal(INVALID, f"found no `{key}`", allowed=self._example)
+            name = self._predictor.identity.name
+            takes = "texts" if self._width is None else f"rows of {self._width} numbers"
+            raise Refusal(INVALID, f"found no `{key}`: {name} takes {takes}", allowed=self._example)
         if len(value) > 1:
             unknown = next(name for name in value if name != key)
             raise Refusal(INVALID, f"unknown key `{unknown[:64]}`", allowed=self._example)
