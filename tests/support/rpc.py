@@ -146,6 +146,7 @@ def serving(
             predictor.ready = True
             found.set_result((predictor, f"127.0.0.1:{server.port}"))
             await asyncio.wrap_future(stop)
+            predictor.ready = False
             await server.stop(grace)
         except Exception as error:
             if found.done():

@@ -15,12 +15,17 @@ from google.protobuf.message import DecodeError
 from openautoglm.serving.batching.job import Job
 from openautoglm.serving.observe.context import Context, make_context
 from openautoglm.serving.predictor import Predictor
-from openautoglm.serving.refusals import FAILED, INVALID, SLOW, Refusal
+from openautoglm.serving.refusals import DRAINING, FAILED, INVALID, Refusal
 from openautoglm.serving.rpc import messages
+from openautoglm.serving.rpc.ending import Ending
 from openautoglm.serving.rpc.gate import Gate, Place
 
 _METADATA = ("x-request-id", "traceparent")
 _LONGEST_DETAILS = 1000  # of a status message, which travels as a header
+_CONTROL_SECONDS = 1.0  # in which the message of a call about the server arrives
+
+CONTROL_CALLS = 64
+"""Calls about the server at once: beside those for predictions, so that neither starves."""
 
 
 @dataclass(slots=True)
@@ -39,6 +44,7 @@ class Call:
 
 
 Method = Callable[[Any, Call], Awaitable[Any]]
+Enter = Callable[[grpc.aio.ServicerContext], Awaitable[Place]]
 
 
 class Calls:
@@ -49,33 +55,56 @@ class Calls:
 
     Args:
         predictor: Whose name is on every answer, and whose load on every prediction.
+        ending: Of the server.
         trace_ratio: Share of calls that are traced where the caller did not decide.
     """
 
-    def __init__(self, predictor: Predictor, *, trace_ratio: float) -> None:
+    def __init__(self, predictor: Predictor, ending: Ending, *, trace_ratio: float) -> None:
+        limits = predictor.limits
         self._predictor = predictor
+        self._ending = ending
+        self._predictions = Gate(limits.connections, limits, seconds=limits.request_seconds)
+        self._controls = Gate(CONTROL_CALLS, limits, seconds=_CONTROL_SECONDS)
         self._trace_ratio = trace_ratio
         self._named = (
             ("x-model-version", predictor.identity.version),
             ("x-model-digest", predictor.identity.digest),
         )
 
-    def handler(self, method: Method, request: Any, gate: Gate) -> grpc.RpcMethodHandler:
-        """A handler.
+    def prediction(self, method: Method, request: Any) -> grpc.RpcMethodHandler:
+        """A handler of a method that needs the model: refused once the server is to end.
 
         Args:
             method: Answers a request; a `Refusal` it raises becomes the status.
             request: Class of its messages.
-            gate: Bounds the calls.
         """
+        return self._handler(self._enter_prediction, method, request)
 
+    def control(self, method: Method, request: Any) -> grpc.RpcMethodHandler:
+        """The same of one that tells about the server, to its end."""
+        return self._handler(self._enter_control, method, request)
+
+    async def _enter_prediction(self, rpc: grpc.aio.ServicerContext) -> Place:
+        self._predictor.make_way()
+        place = self._predictions.enter()
+        rpc.add_done_callback(place.leave)
+        if await self._ending.late():
+            raise Refusal(DRAINING, "this replica is stopping")
+        return place
+
+    async def _enter_control(self, rpc: grpc.aio.ServicerContext) -> Place:
+        place = self._controls.enter()
+        rpc.add_done_callback(place.leave)
+        await self._ending.late()
+        return place
+
+    def _handler(self, enter: Enter, method: Method, request: Any) -> grpc.RpcMethodHandler:
         async def handle(_: object, rpc: grpc.aio.ServicerContext) -> bytes:
             call = Call(self._context(rpc), rpc.time_remaining())
             try:
-                place = gate.enter()
-                rpc.add_done_callback(place.leave)
+                place = await enter(rpc)
                 # No name for the message: it is gone as soon as its rows are taken out.
-                answer = await method(_parse(request, await self._read(rpc, gate, place)), call)
+                answer = await method(_parse(request, await _read(rpc, place)), call)
                 encoded: bytes = answer.SerializeToString()
                 place.hold(len(encoded))
             except asyncio.CancelledError:
@@ -103,19 +132,6 @@ class Calls:
             traceparent=found.get("traceparent"),
             ratio=self._trace_ratio,
         )
-
-    async def _read(self, rpc: grpc.aio.ServicerContext, gate: Gate, place: Place) -> bytes:
-        seconds = self._predictor.limits.request_seconds
-        try:
-            async with gate.reading, asyncio.timeout(seconds):
-                body = await rpc.read()
-        except TimeoutError:
-            raise Refusal(SLOW, f"no message in {seconds:g} seconds") from None
-        if body is grpc.aio.EOF:
-            raise Refusal(INVALID, "a call without a message")
-        place.hold(len(body))
-        found: bytes = body
-        return found
 
     async def _refuse(self, rpc: grpc.aio.ServicerContext, call: Call, refusal: Refusal) -> None:
         if refusal.__cause__ is not None:
@@ -145,6 +161,15 @@ class Calls:
             application_utilization=report.utilisation, rps_fractional=report.rps, eps=report.eps
         )
         return (*named, ("endpoint-load-metrics-bin", orca.SerializeToString()))
+
+
+async def _read(rpc: grpc.aio.ServicerContext, place: Place) -> bytes:
+    body = await place.read(rpc.read)
+    if body is grpc.aio.EOF:
+        raise Refusal(INVALID, "a call without a message")
+    place.hold(len(body))
+    found: bytes = body
+    return found
 
 
 def _parse(request: Any, body: bytes) -> Any:

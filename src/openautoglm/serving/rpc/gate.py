@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from openautoglm.config.serving import Limits
 from openautoglm.serving.refusals import OVERLOADED, Refusal
+from openautoglm.serving.rpc.reading import Reading
+
+_FEWEST_READ = 8  # messages at once
 
 
 class Gate:
@@ -18,15 +22,17 @@ class Gate:
     Args:
         calls: Most at once.
         limits: Bounds on bytes.
+        seconds: In which a message arrives.
 
     Attributes:
-        reading: Held while a message is read.
+        reading: Of the calls' messages.
     """
 
-    def __init__(self, calls: int, limits: Limits) -> None:
+    def __init__(self, calls: int, limits: Limits, *, seconds: float) -> None:
+        places = max(_FEWEST_READ, limits.buffered_bytes // limits.body_bytes)
         self._calls = calls
         self._bytes = limits.buffered_bytes
-        self.reading = asyncio.Semaphore(max(8, limits.buffered_bytes // limits.body_bytes))
+        self.reading = Reading(places, min(seconds, limits.request_seconds))
 
     def enter(self) -> Place:
         """A place for a call.
@@ -63,6 +69,14 @@ class Place:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._size = 0
+
+    async def read(self, message: Callable[[], Awaitable[Any]]) -> Any:
+        """The call's message.
+
+        Raises:
+            Refusal: SLOW.
+        """
+        return await self._gate.reading.read(message)
 
     def hold(self, size: int) -> None:
         """Hold so many bytes instead of those before.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 
 import grpc
@@ -11,10 +12,9 @@ from openautoglm.config.serving import Limits
 from openautoglm.serving.listen import Places, refused
 from openautoglm.serving.predictor import Predictor
 from openautoglm.serving.rpc import health, messages, numeric, service
-from openautoglm.serving.rpc.call import Calls
-from openautoglm.serving.rpc.gate import Gate
+from openautoglm.serving.rpc.call import CONTROL_CALLS, Calls
+from openautoglm.serving.rpc.ending import Ending
 
-_CONTROL_CALLS = 64  # of health and metadata: beside those for predictions, so that none starves
 _ENVELOPE = 64 << 10  # names and shapes around the data of a message
 _PING_SECONDS = 30  # a client that is gone without a word is noticed after this
 _CONNECTION_SECONDS = 600  # then clients are asked to connect anew: other replicas get their share,
@@ -28,17 +28,24 @@ class RpcServer:
         port: Where it listens.
     """
 
-    def __init__(self, server: grpc.aio.Server, port: int) -> None:
+    def __init__(self, server: grpc.aio.Server, port: int, ending: Ending) -> None:
         self._server = server
+        self._ending = ending
         self.port = port
 
     async def stop(self, grace_seconds: float) -> None:
-        """Take no new calls, let those under way end, and close.
+        """Answer the calls under way, refuse new ones so that clients try elsewhere, and close.
 
         Args:
             grace_seconds: After these what is left is cancelled.
         """
-        await self._server.stop(grace_seconds)
+        clock = asyncio.get_running_loop().time
+        end = clock() + grace_seconds
+        await self._ending.begin(grace_seconds / 2)
+        stopped = asyncio.ensure_future(self._server.stop(max(0.0, end - clock())))
+        await asyncio.sleep(0)  # it starts, and clients are told
+        self._ending.let_go()
+        await stopped
 
 
 async def start(predictor: Predictor, places: Places, *, trace_ratio: float) -> RpcServer:
@@ -54,42 +61,40 @@ async def start(predictor: Predictor, places: Places, *, trace_ratio: float) -> 
     """
     host, port = places.host, places.grpc_port or 0
     server = grpc.aio.server(options=_options(predictor.limits, places.reuse_port))
-    server.add_generic_rpc_handlers(_handlers(predictor, trace_ratio))
+    ending = Ending()
+    server.add_generic_rpc_handlers(
+        _handlers(predictor, Calls(predictor, ending, trace_ratio=trace_ratio))
+    )
     try:
         bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError as error:  # gRPC says no more than that
         raise refused(host, port, OSError(errno.EADDRINUSE, str(error))) from None
     await server.start()
-    return RpcServer(server, bound)
+    return RpcServer(server, bound, ending)
 
 
-def _handlers(predictor: Predictor, trace_ratio: float) -> tuple[grpc.GenericRpcHandler, ...]:
-    calls = Calls(predictor, trace_ratio=trace_ratio)
-    limits = predictor.limits
-    work, control = Gate(limits.connections, limits), Gate(_CONTROL_CALLS, limits)
+def _handlers(predictor: Predictor, calls: Calls) -> tuple[grpc.GenericRpcHandler, ...]:
     oip = service.OpenInference(predictor)
     m = messages
     return (
         grpc.method_handlers_generic_handler(
             service.NAME,
             {
-                "ServerLive": calls.handler(oip.server_live, m.ServerLiveRequest, control),
-                "ServerReady": calls.handler(oip.server_ready, m.ServerReadyRequest, control),
-                "ModelReady": calls.handler(oip.model_ready, m.ModelReadyRequest, control),
-                "ServerMetadata": calls.handler(
-                    oip.server_metadata, m.ServerMetadataRequest, control
-                ),
-                "ModelMetadata": calls.handler(oip.model_metadata, m.ModelMetadataRequest, control),
-                "ModelInfer": calls.handler(oip.model_infer, m.ModelInferRequest, work),
+                "ServerLive": calls.control(oip.server_live, m.ServerLiveRequest),
+                "ServerReady": calls.control(oip.server_ready, m.ServerReadyRequest),
+                "ModelReady": calls.control(oip.model_ready, m.ModelReadyRequest),
+                "ServerMetadata": calls.control(oip.server_metadata, m.ServerMetadataRequest),
+                "ModelMetadata": calls.control(oip.model_metadata, m.ModelMetadataRequest),
+                "ModelInfer": calls.prediction(oip.model_infer, m.ModelInferRequest),
             },
         ),
         grpc.method_handlers_generic_handler(
             numeric.NAME,
-            {"Predict": calls.handler(numeric.Numeric(predictor).predict, m.PredictRequest, work)},
+            {"Predict": calls.prediction(numeric.Numeric(predictor).predict, m.PredictRequest)},
         ),
         grpc.method_handlers_generic_handler(
             health.NAME,
-            {"Check": calls.handler(health.Health(predictor).check, m.HealthCheckRequest, control)},
+            {"Check": calls.control(health.Health(predictor).check, m.HealthCheckRequest)},
         ),
     )
 
@@ -101,7 +106,7 @@ def _options(limits: Limits, reuse_port: bool) -> tuple[tuple[str, int], ...]:
         ("grpc.max_metadata_size", limits.header_bytes),
         ("grpc.absolute_max_metadata_size", limits.header_bytes),
         ("grpc.max_allowed_incoming_connections", limits.connections),
-        ("grpc.max_concurrent_streams", limits.connections + _CONTROL_CALLS),
+        ("grpc.max_concurrent_streams", limits.connections + CONTROL_CALLS),
         ("grpc.max_connection_idle_ms", int(limits.idle_seconds * 1000)),
         # Else windows grow with the traffic, and calls hold messages before they are read.
         ("grpc.http2.bdp_probe", 0),
