@@ -92,6 +92,31 @@ def test_what_is_no_mapping_is_refused(write, text, said):
     assert said in message(write(text))
 
 
+@pytest.mark.parametrize("value", ["2001-99-99", "!!float x", "{? [1]: 2}", "&a [*a]", "9" * 5000])
+def test_what_is_no_value_is_refused_with_its_line(write, value):
+    text = GOOD.replace("0.001", value)
+    assert "params.yaml:8" in message(write(text))
+
+
+@pytest.mark.parametrize("given", ["1: 2", "null: 2", "!!omap [{a: 1}]"])
+def test_a_key_whose_line_is_not_known_is_still_named(write, given):
+    assert "unknown key" in message(write(given))
+
+
+def test_lists_without_end_inside_one_another_are_refused(write):
+    assert "too deep" in message(write("data: " + "[" * 2000))
+    assert "more than 32 lists" in message(write(f"data: {'[' * 40}{']' * 40}"))
+
+
+def test_a_folder_is_no_file(tmp_path):
+    assert "found a folder" in message(tmp_path)
+
+
+def test_values_of_a_section_that_contradict_each_other_name_the_line(write):
+    text = GOOD.replace("model:\n", "  features: []\n  text: null\nmodel:\n")
+    assert "params.yaml:5, key data.features" in message(write(text))
+
+
 def test_binary_junk_is_refused(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_bytes(b"\xff\xfe\x00junk")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.config.overrides import load_with
 from openautoglm.config.serving import Serving
-from openautoglm.serving.listen import Places
+from openautoglm.errors import ArtifactError, ConfigError
+from openautoglm.serving.listen import Places, check_ports
 from openautoglm.serving.observe import logs
 from openautoglm.serving.replica import Served, open_served, run
 
 _log = logging.getLogger("openautoglm.serving")
+_DIGEST = re.compile(r"sha256-[0-9a-f]{64}")
 
 
 def serve(
@@ -44,10 +47,11 @@ def serve(
     Raises:
         InputError: The model, a setting or a port cannot be used.
     """
+    check_ports(places)
     settings = load_with(settings_file, assigned, Serving)
     served = open_served(
         model,
-        digest or read_manifest(model).digest,
+        read_manifest(model).digest if digest is None else _checked(digest, model),
         name=name,
         version=version,
         family=family,
@@ -56,6 +60,21 @@ def serve(
     )
     logs.configure()
     run(served, settings, places, ready=lambda found: _ready(served, found))
+
+
+def _checked(digest: str, model: Path) -> str:
+    if _DIGEST.fullmatch(digest):
+        return digest
+    try:
+        hint = f"this model's is {read_manifest(model).digest}"
+    except (ArtifactError, OSError):
+        hint = None
+    raise ConfigError(
+        f"found `{digest}`",
+        where="--digest",
+        allowed="sha256- and 64 digits of 0-9 and a-f",
+        hint=hint,
+    )
 
 
 def _ready(served: Served, places: Places) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from openautoglm.config.yaml import check, read
+from openautoglm.config.yaml import NO_VALUE, check, read
 from openautoglm.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,8 +41,9 @@ def load_with(file: Path | None, given: Sequence[str], model: type[M]) -> M:
 def _value(key: str, text: str) -> Any:
     try:
         return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        raise ConfigError(f"found `{text}`", where=f"--set {key}", allowed="a value") from None
+    except (YAMLError, *NO_VALUE):
+        found = text if len(text) <= 80 else text[:77] + "..."
+        raise ConfigError(f"found `{found}`", where=f"--set {key}", allowed="a value") from None
 
 
 def _place(data: Any, path: Sequence[str], value: Any, key: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from openautoglm.config.model import Settings, Share
+
+Seconds = Annotated[float, Field(le=86_400)]
 
 
 class Batching(Settings):
@@ -23,7 +25,10 @@ class Batching(Settings):
         description="longest a row waits for company while the model is free",
     )
     max_queue_rows: int = Field(
-        512, ge=1, description="rows that may wait; requests beyond are refused with 429"
+        512,
+        ge=1,
+        le=1_000_000,
+        description="rows that may wait; requests beyond are refused with 429",
     )
 
     @model_validator(mode="after")
@@ -42,26 +47,44 @@ class Batching(Settings):
 class Limits(Settings):
     """Bounds on what one client can make the replica hold."""
 
-    body_bytes: int = Field(1 << 20, ge=1024, description="largest body of a request")
-    header_bytes: int = Field(16384, ge=1024, description="request line and headers together")
-    rows: int = Field(256, ge=1, description="texts or feature rows in one request")
-    text_characters: int = Field(20_000, ge=1, description="characters of one text")
+    # gRPC takes sizes, counts and milliseconds as 32 bits with a sign.
+    body_bytes: int = Field(1 << 20, ge=1024, le=1 << 30, description="largest body of a request")
+    header_bytes: int = Field(
+        16384, ge=1024, le=1 << 20, description="request line and headers together"
+    )
+    rows: int = Field(256, ge=1, le=65_536, description="texts or feature rows in one request")
+    text_characters: int = Field(20_000, ge=1, le=10_000_000, description="characters of one text")
     depth: int = Field(8, ge=4, le=64, description="lists and objects inside one another")
-    connections: int = Field(1024, ge=1, description="open connections")
+    connections: int = Field(1024, ge=1, le=65_536, description="open connections")
     buffered_bytes: int = Field(
-        64 << 20, ge=1 << 20, description="bodies and unread answers of all connections together"
+        64 << 20,
+        ge=1 << 20,
+        le=64 << 30,
+        description="bodies and unread answers of all connections together",
     )
-    request_seconds: float = Field(
-        10, gt=0, description="a request must arrive, and its answer be read, in this time"
+    request_seconds: Seconds = Field(
+        10, ge=0.001, description="a request must arrive, and its answer be read, in this time"
     )
-    idle_seconds: float = Field(75, gt=0, description="an unused connection is kept this long")
+    idle_seconds: Seconds = Field(
+        75, ge=0.001, description="an unused connection is kept this long"
+    )
+
+    @model_validator(mode="after")
+    def _room_for_a_body(self) -> Self:
+        if self.body_bytes > self.buffered_bytes:
+            raise ValueError(
+                f"`body_bytes` ({self.body_bytes}) is more than `buffered_bytes` "
+                f"({self.buffered_bytes}): there would never be room for such a body"
+            )
+        return self
 
 
 class Traces(Settings):
     """OpenTelemetry spans, sent to `OTEL_EXPORTER_OTLP_ENDPOINT` (OTLP over HTTP)."""
 
     ratio: Share = Field(
-        0.01, description="share of requests that are traced, where the caller did not decide"
+        0.01,
+        description="share of requests that are traced, where the caller did not decide",
     )
 
 
@@ -74,13 +97,13 @@ class Serving(Settings):
     timeout_ms: int = Field(
         5000, ge=1, le=600_000, description="deadline of a request that brings none of its own"
     )
-    drain_seconds: float = Field(
+    drain_seconds: Seconds = Field(
         30, ge=0, description="after SIGTERM, time for what is under way to end"
     )
     cache_entries: int = Field(
-        0, ge=0, description="answers kept for texts that come again; 0 keeps none"
+        0, ge=0, le=10_000_000, description="answers kept for texts that come again; 0 keeps none"
     )
-    threads: int = Field(1, ge=1, description="CPU threads inside one call of the model")
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads inside one call of the model")
     access_log: Literal["all", "traced", "none"] = Field(
         "traced",
         description="which answered requests get a line in the log; a fault always gets one",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from openautoglm.errors import ConfigError
@@ -18,6 +20,22 @@ Location = tuple[str | int, ...]
 Source = tuple[Path | None, frozenset[str]]
 """The file, and the keys that the command line set instead."""
 M = TypeVar("M", bound=BaseModel)
+NO_VALUE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What ruamel raises for a scalar that is not what its tag or form says, and for deep nesting."""
+_DEEPEST = 32
+_LONGEST_NUMBER = 256  # bits
+
+
+class _Constructor(RoundTripConstructor):
+    """Tells the line of a value that cannot be had: `2001-99-99`, `!!int x`."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except RecursionError:
+            raise
+        except NO_VALUE as error:
+            raise ConstructorError(None, None, str(error), node.start_mark) from None
 
 
 def load(path: Path, model: type[M]) -> M:
@@ -44,6 +62,7 @@ def check(
     Raises:
         ConfigError: As `load`.
     """
+    _refuse_what_json_cannot_hold((path, assigned), data)
     try:
         # Through JSON, where pydantic's strict mode still takes a list for a tuple.
         return model.model_validate_json(json.dumps(data, default=str))
@@ -67,12 +86,18 @@ def read(path: Path) -> Any:
     """Keys and values of a YAML file, which know their lines.
 
     Raises:
-        ConfigError: The file is missing or holds no mapping.
+        ConfigError: The file is missing, cannot be read or holds no mapping.
     """
+    yaml = YAML(typ="rt")
+    yaml.Constructor = _Constructor
     try:
-        data = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError("there is no such file", where=str(path)) from None
+    except IsADirectoryError:
+        raise ConfigError("found a folder", where=str(path), allowed="a YAML file") from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"not UTF-8: {error.reason}", where=str(path)) from None
     except MarkedYAMLError as error:
@@ -83,6 +108,12 @@ def read(path: Path) -> Any:
         ) from None
     except YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", where=str(path)) from None
+    except RecursionError:
+        raise ConfigError(
+            "lists or sections too deep inside one another", where=str(path)
+        ) from None
+    except NO_VALUE as error:
+        raise ConfigError(f"not valid YAML: {error}", where=str(path)) from None
     if not isinstance(data, Mapping):
         raise ConfigError(
             f"expected keys and values, found {type(data).__name__}", where=f"{path}:1"
@@ -90,14 +121,46 @@ def read(path: Path) -> Any:
     return data
 
 
+def _refuse_what_json_cannot_hold(source: Source, data: Any) -> None:
+    waiting: list[tuple[Location, Any]] = [((), data)]
+    while waiting:
+        location, node = waiting.pop()
+        inner: list[tuple[Any, Any]] = []
+        if isinstance(node, Mapping):
+            inner = list(node.items())
+        elif isinstance(node, list | tuple):
+            inner = list(enumerate(node))
+        what = _fault(node)
+        if inner and len(location) == _DEEPEST:  # also what an alias puts inside itself
+            what, location = f"more than {_DEEPEST} lists or sections in one another", location[:2]
+        elif not all(isinstance(key, str | int | float | None) for key, _ in inner):
+            what = "a key that is a list, a section or a date"
+        elif any(_fault(key) for key, _ in inner):
+            what = "a key that is too long a number or no Unicode text"
+        if what:
+            raise ConfigError(f"found {what}", where=_where(source, data, location))
+        waiting.extend(((*location, key), value) for key, value in inner)
+
+
+def _fault(value: Any) -> str | None:
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        return "a number of too many digits"
+    if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+        return "text that is no Unicode: half of a pair of surrogates"
+    return None
+
+
 def _describe(
     source: Source, data: Any, model: type[BaseModel], entry: Mapping[str, Any]
 ) -> ConfigError:
     # pydantic adds the tag of a union's branch to the location; the file has no such key.
-    location = _in_file(data, tuple(entry["loc"]), missing=entry["type"] == "missing")
+    kind = entry["type"]
+    # A missing key is not in the file; neither is `1` as the text that JSON makes of it.
+    location = _in_file(
+        data, tuple(entry["loc"]), names_a_key=kind in ("missing", "extra_forbidden")
+    )
     key = ".".join(str(part) for part in location)
     where = _where(source, data, location)
-    kind = entry["type"]
     if kind == "extra_forbidden":
         siblings = _keys_at(model, data, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), siblings, n=1, cutoff=0.5)
@@ -117,8 +180,18 @@ def _describe(
         named = tuple(message.split(maxsplit=1)[0].rstrip(":").split("."))
         if not key and named[0] in data:
             where = _where(source, data, named)
+        elif key:
+            where = _where(source, data, (*location, *_key_in(message, data, location)))
         return ConfigError(message, where=where)
     return ConfigError(f"found {found}", where=where, allowed=message[0].lower() + message[1:])
+
+
+def _key_in(message: str, data: Any, location: Location) -> Location:
+    """The first key of a section that a message has in backticks, if the section holds it."""
+    for part in location:
+        data = data[part]
+    named = re.findall(r"`(\w+)`", message) if isinstance(data, Mapping) else []
+    return tuple(name for name in named if name in data)[:1]
 
 
 def _where(source: Source, data: Any, location: Location) -> str:
@@ -130,7 +203,7 @@ def _where(source: Source, data: Any, location: Location) -> str:
     return f"{path}:{line}, key {key}" if key else f"{path}:{line}"
 
 
-def _in_file(data: Any, location: Location, *, missing: bool) -> Location:
+def _in_file(data: Any, location: Location, *, names_a_key: bool) -> Location:
     kept: list[str | int] = []
     node = data
     for position, part in enumerate(location):
@@ -138,7 +211,7 @@ def _in_file(data: Any, location: Location, *, missing: bool) -> Location:
         in_list = isinstance(node, Sequence) and isinstance(part, int) and part < len(node)
         if in_list or (isinstance(node, Mapping) and part in node):
             node = node[part]
-        elif not (last and missing):
+        elif not (last and names_a_key):
             continue
         kept.append(part)
     return tuple(kept)
@@ -154,9 +227,9 @@ def _line(data: Any, location: Location) -> int:
         try:
             position = marks.key(part) if isinstance(node, Mapping) else marks.item(part)
             node = node[part]
-        except (KeyError, IndexError, TypeError):
+            line = position[0] + 1
+        except (KeyError, IndexError, TypeError):  # `!!omap` has no lines for its keys
             break
-        line = position[0] + 1
     return line
 
 

@@ -76,7 +76,8 @@ def open_served(
         ArtifactError: It is not readable, or not what the digest says.
         ConfigError: Name or version cannot stand in a path and a header.
     """
-    version = version or digest.removeprefix("sha256-")[:12]
+    if version is None:
+        version = digest.removeprefix("sha256-")[:12]
     for option, value in (("--name", name), ("--version", version)):
         if not _NAME.fullmatch(value):
             raise ConfigError(
