@@ -1,6 +1,7 @@
 """`openautoglm predict` as a person types it."""
 
 import json
+import shlex
 import subprocess
 
 import pytest
@@ -155,7 +156,7 @@ def test_a_refused_line_is_named_and_those_before_it_are_answered(url):
 
 
 def test_a_reader_that_has_enough_is_no_fault(url):
-    command = f"{BIN}/openautoglm predict --url {url} --json | head -n 1"
+    command = f"{shlex.quote(str(BIN / 'openautoglm'))} predict --url {url} --json | head -n 1"
     texts = "".join(f"{n}\n" for n in range(20_000)).encode()
     done = subprocess.run(["sh", "-c", command], input=texts, capture_output=True)
     assert json.loads(done.stdout)["text"] == "0"
