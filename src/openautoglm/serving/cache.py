@@ -40,7 +40,9 @@ class Cache:
 
     def put(self, row: Row, scores: list[float]) -> None:
         """Keep scores; the row that was not asked for longest makes room."""
-        self._scores[self._hash(row)] = scores
+        key = self._hash(row)
+        self._scores[key] = scores
+        self._scores.move_to_end(key)
         if len(self._scores) > self._entries:
             self._scores.popitem(last=False)
 
