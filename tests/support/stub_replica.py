@@ -16,9 +16,10 @@ from openautoglm.config.overrides import load_with
 from openautoglm.config.serving import Serving
 from openautoglm.inference.package import TextInput
 from openautoglm.serving.listen import Places
+from openautoglm.serving.loaded import Loaded
 from openautoglm.serving.observe import logs
 from openautoglm.serving.predictor import Identity
-from openautoglm.serving.replica import Served, run
+from openautoglm.serving.replica import run
 
 LABELS = ("long", "short")
 
@@ -52,7 +53,7 @@ def main() -> None:
     identity = Identity("stub", "1", f"sha256-{'0' * 64}", "stub", "fp32")
     input_ = TextInput(kind="text", tokenizer="none", max_length=64, pad_id=0)
     run(
-        Served(Stub(given.seconds), LABELS, input_, identity),
+        Loaded(Stub(given.seconds), LABELS, input_, identity),
         load_with(None, given.set, Serving),
         Places("127.0.0.1", 0, 0, reuse_port=False),
         ready=lambda places: print(

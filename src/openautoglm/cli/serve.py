@@ -12,8 +12,9 @@ from openautoglm.config.overrides import load_with
 from openautoglm.config.serving import Serving
 from openautoglm.errors import ArtifactError, ConfigError
 from openautoglm.serving.listen import Places, check_ports
+from openautoglm.serving.loaded import Loaded, load_verified
 from openautoglm.serving.observe import logs
-from openautoglm.serving.replica import Served, open_served, run
+from openautoglm.serving.replica import run
 
 _log = logging.getLogger("openautoglm.serving")
 _DIGEST = re.compile(r"sha256-[0-9a-f]{64}")
@@ -49,7 +50,7 @@ def serve(
     """
     check_ports(places)
     settings = load_with(settings_file, assigned, Serving)
-    served = open_served(
+    loaded = load_verified(
         model,
         read_manifest(model).digest if digest is None else _checked(digest, model),
         name=name,
@@ -59,7 +60,7 @@ def serve(
         threads=settings.threads,
     )
     logs.configure()
-    run(served, settings, places, ready=lambda found: _ready(served, found))
+    run(loaded, settings, places, ready=lambda found: _ready(loaded, found))
 
 
 def _checked(digest: str, model: Path) -> str:
@@ -77,8 +78,8 @@ def _checked(digest: str, model: Path) -> str:
     )
 
 
-def _ready(served: Served, places: Places) -> None:
-    identity = served.identity
+def _ready(loaded: Loaded, places: Places) -> None:
+    identity = loaded.identity
     host = f"[{places.host}]" if ":" in places.host else places.host
     url = f"http://{host}:{places.port}"
     grpc = f"{host}:{places.grpc_port}" if places.grpc_port is not None else None

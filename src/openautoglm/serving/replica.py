@@ -1,116 +1,44 @@
-"""One replica: verify, load, warm up, serve, drain."""
+"""One replica: warm up, serve, drain."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
-import os
-import re
 import resource
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
 
 import uvloop
 
-from openautoglm.artifacts.digest import folder_digest
-from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.config.serving import Serving
-from openautoglm.errors import ArtifactError, ConfigError
-from openautoglm.inference.model import load
-from openautoglm.inference.package import NumericInput, TextInput, read_choice
 from openautoglm.serving.batching.batcher import Batcher
 from openautoglm.serving.batching.grouping import Costs
-from openautoglm.serving.batching.run import Scorer
 from openautoglm.serving.http.replies import Replies
 from openautoglm.serving.http.routes import Routes
 from openautoglm.serving.http.server import HttpServer
 from openautoglm.serving.listen import Places, listen
+from openautoglm.serving.loaded import Loaded
 from openautoglm.serving.observe.load import Load
 from openautoglm.serving.observe.metrics import Gauges, Metrics
 from openautoglm.serving.observe.observer import Observer
 from openautoglm.serving.observe.tracing import Tracing
-from openautoglm.serving.predictor import Identity, Predictor
+from openautoglm.serving.predictor import Predictor
 from openautoglm.serving.rpc.server import start as start_grpc
 from openautoglm.serving.warm import warm
 
 _log = logging.getLogger(__name__)
 _OTHER_FILES = 256
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-class Served(NamedTuple):
-    """A model that is ready to be called, with what its answers are attributed to."""
-
-    scorer: Scorer
-    labels: tuple[str, ...]
-    input: TextInput | NumericInput
-    identity: Identity
-
-
-def open_served(
-    folder: Path,
-    digest: str,
-    *,
-    name: str,
-    version: str | None,
-    family: str | None,
-    variant: str | None,
-    threads: int,
-) -> Served:
-    """Verify a model and load one variant of it.
-
-    Args:
-        folder: A compressed model: `payload/`, and `choice.json` unless a variant is named.
-        digest: What its payload must have.
-        name: What clients call it.
-        version: What answers carry; the first 12 digits of the digest when None.
-        family: As in `openautoglm.inference.model.load`.
-        variant: The same.
-        threads: CPU threads inside one call.
-
-    Raises:
-        ArtifactError: It is not readable, or not what the digest says.
-        ConfigError: Name or version cannot stand in a path and a header.
-    """
-    if version is None:
-        version = digest.removeprefix("sha256-")[:12]
-    for option, value in (("--name", name), ("--version", version)):
-        if not _NAME.fullmatch(value):
-            raise ConfigError(
-                f"found `{value}`",
-                where=option,
-                allowed="up to 64 letters, digits, dots, dashes and underscores",
-            )
-    found = folder_digest(folder / PAYLOAD)
-    if found != digest:
-        raise ArtifactError(
-            f"the model's digest is {found}",
-            where=str(folder / PAYLOAD),
-            allowed=digest,
-            hint="copy the model again, or give the digest of the one that is meant",
-        )
-    if family is None:
-        choice = read_choice(folder)
-        family, variant = choice.family, variant or choice.variant
-    variant = variant or "fp32"
-    # Batches are small: to wake a pool of threads costs more than they save.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    model = load(folder, family=family, variant=variant, threads=threads)
-    identity = Identity(name, version, digest, family, variant)
-    return Served(model, model.labels, model.input, identity)
 
 
 def run(
-    served: Served, settings: Serving, places: Places, *, ready: Callable[[Places], None]
+    loaded: Loaded, settings: Serving, places: Places, *, ready: Callable[[Places], None]
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
-        served: The model.
+        loaded: The model.
         settings: How.
         places: Where; port 0 takes a free one.
         ready: Told the real places when requests are taken.
@@ -119,12 +47,12 @@ def run(
         StoreError: A port is taken, or the host is not of this machine.
     """
     most = settings.batching.max_batch_size
-    costs = warm(served.scorer, served.input, len(served.labels), most=most)
+    costs = warm(loaded.scorer, loaded.input, len(loaded.labels), most=most)
     _allow_files(2 * settings.limits.connections)
     # What was loaded stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    uvloop.run(_serve(served, settings, places, costs, ready))
+    uvloop.run(_serve(loaded, settings, places, costs, ready))
 
 
 def _allow_files(sockets: int) -> None:
@@ -138,7 +66,7 @@ def _allow_files(sockets: int) -> None:
 
 
 async def _serve(
-    served: Served,
+    loaded: Loaded,
     settings: Serving,
     places: Places,
     costs: Costs,
@@ -157,24 +85,24 @@ async def _serve(
         ready=lambda: predictor.ready,
         utilisation=lambda: load.report(perf_counter()).utilisation,
     )
-    tracing = Tracing.start(served.identity)
-    observer = Observer(Metrics(served.identity, gauges), load, tracing, settings.access_log)
+    tracing = Tracing.start(loaded.identity)
+    observer = Observer(Metrics(loaded.identity, gauges), load, tracing, settings.access_log)
     batcher = Batcher(
-        served.scorer,
+        loaded.scorer,
         settings.batching,
         costs=costs,
         loop=loop,
         watcher=observer,
     )
     predictor = Predictor(
-        served.identity,
-        served.labels,
-        served.input,
+        loaded.identity,
+        loaded.labels,
+        loaded.input,
         settings,
         batcher=batcher,
         observer=observer,
     )
-    replies = Replies(served.identity, load)
+    replies = Replies(loaded.identity, load)
     http = HttpServer(predictor, replies, Routes(predictor), trace_ratio=settings.traces.ratio)
     listener, grpc = listen(places), None
     try:

@@ -12,7 +12,7 @@ from openautoglm.serving.batching.grouping import Costs
 from openautoglm.serving.batching.job import Rows
 from openautoglm.serving.batching.run import Scorer
 
-_ROWS, _LENGTHS, _CALLS = (1, 8), (4, 32), 5
+_SEVERAL, _LENGTHS, _CALLS = 8, (4, 32), 5
 _CHARACTER = "的"
 _ENOUGH_SECONDS = 0.2  # for one shape: a slow model need not be measured so finely
 
@@ -32,12 +32,15 @@ def warm(scorer: Scorer, input_: TextInput | NumericInput, labels: int, *, most:
     Raises:
         ArtifactError: It gives something else.
     """
-    many = min(_ROWS[1], most)
     if isinstance(input_, NumericInput):
         row = [0.0] * len(input_.features)
         _fastest(scorer, [row], labels)
         return Costs(call=_fastest(scorer, [row] * most, labels), token=0.0)  # no row is padded
-    shapes = [(rows, min(length, input_.max_length)) for rows in (1, many) for length in _LENGTHS]
+    shapes = [
+        (rows, min(length, input_.max_length))
+        for rows in (1, min(_SEVERAL, most))
+        for length in _LENGTHS
+    ]
     seconds = [_fastest(scorer, [_CHARACTER * length] * rows, labels) for rows, length in shapes]
     design = np.array([[1.0, rows * length] for rows, length in shapes])
     call, token = np.linalg.lstsq(design, np.array(seconds), rcond=None)[0]
