@@ -82,8 +82,8 @@ def test_several_problems_are_told_at_once(write):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "expected keys and values"),
-        ("- a\n", "expected keys and values"),
+        ("", "expected keys and values, found nothing"),
+        ("- a\n", "expected keys and values, found a list"),
         ("a: [1\n", "not valid YAML"),
         ("a: 1\na: 2\n", "not valid YAML"),
     ],

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from openautoglm.artifacts.manifest import read_manifest
+from openautoglm.artifacts.folder import PAYLOAD
+from openautoglm.artifacts.manifest import MANIFEST, read_manifest
 from openautoglm.config.overrides import load_with
 from openautoglm.config.serving import Serving
 from openautoglm.errors import ArtifactError, ConfigError
@@ -52,7 +53,7 @@ def serve(
     settings = load_with(settings_file, assigned, Serving)
     loaded = load_verified(
         model,
-        read_manifest(model).digest if digest is None else _checked(digest, model),
+        _own(model) if digest is None else _checked(digest, model),
         name=name,
         version=version,
         family=family,
@@ -61,6 +62,24 @@ def serve(
     )
     logs.configure()
     run(loaded, settings, places, ready=lambda found: _ready(loaded, found))
+
+
+def _own(model: Path) -> str:
+    """The digest that a model's own manifest tells."""
+    if not (model / PAYLOAD).is_dir():
+        raise ArtifactError(
+            "there is no compressed model",
+            where=str(model),
+            allowed="a folder that holds payload/ and choice.json, such as models/compressed",
+            hint="make run",
+        )
+    if not (model / MANIFEST).is_file():
+        raise ArtifactError(
+            "the model has no manifest that tells its digest",
+            where=str(model / MANIFEST),
+            hint="--digest sha256-..., as you had it with the model",
+        )
+    return read_manifest(model).digest
 
 
 def _checked(digest: str, model: Path) -> str:

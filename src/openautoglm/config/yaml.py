@@ -109,7 +109,8 @@ def read(path: Path) -> Any:
     except NO_VALUE as error:
         raise ConfigError(f"not valid YAML: {error}", where=str(path)) from None
     if not isinstance(data, Mapping):
-        raise ConfigError(
-            f"expected keys and values, found {type(data).__name__}", where=f"{path}:1"
+        found = {type(None): "nothing", str: "a text"}.get(type(data)) or (
+            "a list" if isinstance(data, list) else f"a single value, {data}"
         )
+        raise ConfigError(f"expected keys and values, found {found}", where=f"{path}:1")
     return data
