@@ -7,8 +7,11 @@
     │   ├── SourceError          a data source or base model that cannot be read
     │   ├── StoreError           MLflow, a DVC remote or a disk that does not answer or has no room
     │   ├── ArtifactError        a folder that is missing, incomplete or not what its manifest says
-    │   └── BusyError            somebody else holds the lock
+    │   ├── BusyError            somebody else holds the lock
+    │   └── RouteError           weights or names that no router may be given
     ├── StepError                a step broke although its input was good
+    ├── RouterError              a gateway refused routes, or did not take them in time
+    ├── DeployError              what was deployed does not become healthy
     ├── Refusal                  a replica's error answer (`openautoglm.serving.refusals`)
     └── ReplicaError             what a client meets (`openautoglm.client.errors`)
 
@@ -86,5 +89,17 @@ class BusyError(InputError):
     """Another process holds the lock; the message names it."""
 
 
+class RouteError(InputError):
+    """Weights, names or endpoints that no router may be given."""
+
+
 class StepError(OpenAutoGLMError):
     """A step failed although its input was good."""
+
+
+class RouterError(OpenAutoGLMError):
+    """A gateway refused its routes, or did not take them in time."""
+
+
+class DeployError(OpenAutoGLMError):
+    """What was deployed does not become healthy; the message names the process and its log."""

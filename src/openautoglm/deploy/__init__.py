@@ -1,0 +1,1 @@
+"""A service from its `config.yaml`: model resolved and copied, planned, brought up, kept so."""

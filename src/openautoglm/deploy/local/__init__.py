@@ -1,0 +1,1 @@
+"""A service on this machine: supervisord, a controller, replicas, and Envoy before them."""

@@ -1,0 +1,103 @@
+"""Where one service of this machine keeps its files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from openautoglm.config.project import Project
+from openautoglm.errors import StoreError
+
+
+@dataclass(frozen=True)
+class ServiceFolder:
+    """`.openautoglm/services/NAME` of a project.
+
+    Attributes:
+        project: Whose.
+        name: The service's name.
+    """
+
+    project: Project
+    name: str
+
+    @property
+    def root(self) -> Path:
+        """The folder itself."""
+        return self.project.state / "services" / self.name
+
+    @property
+    def lock(self) -> Path:
+        """Held by deploy, weights and delete."""
+        return self.root / "lock"
+
+    @property
+    def desired(self) -> Path:
+        """What the last deploy wants; the controller makes it so."""
+        return self.root / "service.json"
+
+    @property
+    def status(self) -> Path:
+        """What the controller sees and does."""
+        return self.root / "status.json"
+
+    @property
+    def ledger(self) -> Path:
+        """Every decision about traffic, a line each."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def units(self) -> Path:
+        """The processes that the supervisor keeps alive."""
+        return self.root / "units.json"
+
+    @property
+    def supervisor_conf(self) -> Path:
+        """The same as supervisord reads it."""
+        return self.root / "supervisord.conf"
+
+    @property
+    def running(self) -> Path:
+        """One lock a process, held as long as it lives."""
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One file a process."""
+        return self.root / "logs"
+
+    @property
+    def envoy(self) -> Path:
+        """The gateway's configuration, watched by it."""
+        return self.root / "envoy"
+
+    @property
+    def settings(self) -> Path:
+        """Settings files of replicas, named by their contents."""
+        return self.root / "settings"
+
+    @property
+    def sockets(self) -> Path:
+        """Unix sockets; elsewhere, because their paths may have 107 bytes at most."""
+        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path("/tmp") / f"openautoglm-{os.getuid()}" / name  # noqa: S108
+
+    def make(self) -> None:
+        """Make the folders, the sockets' one for this user only.
+
+        Raises:
+            StoreError: Somebody else has the sockets' folder.
+        """
+        for folder in (self.root, self.running, self.logs, self.envoy, self.settings):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.sockets.parent, self.sockets):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found = folder.lstat()
+            if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
+                raise StoreError(
+                    "the folder for sockets is not this user's alone",
+                    where=str(folder),
+                    hint=f"rm -r {folder}",
+                )
