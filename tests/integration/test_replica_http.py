@@ -257,6 +257,20 @@ def test_a_gateway_without_a_time_out_is_served(http):
     assert http.post("/v1/predict", json={"text": "a"}, headers=none).is_success
 
 
+def test_a_gateway_that_waits_longer_does_not_extend_the_replicas_own(tmp_path):
+    patient = "X-Request-Timeout-Ms: 5000"
+    with (
+        stub(tmp_path / "log", 0.3, "batching.max_batch_size=1", "timeout_ms=20") as replica,
+        Wire(replica) as busy,
+        Wire(replica) as other,
+    ):
+        busy.send(post({"text": "a"}, patient) * 2)
+        wait_until(lambda: gauge(replica, "queue_rows") >= 1)
+        found = other.send(post({"text": "a"}, "X-Envoy-Expected-Rq-Timeout-Ms: 10000")).answer()
+        assert (found.status, found.json["kind"]) == (429, "deadline")
+        assert [busy.answer().status for _ in range(2)] == [200, 200]
+
+
 def test_a_gateway_that_waits_very_long_is_served(http):
     hour = {"x-envoy-expected-rq-timeout-ms": "3600000"}
     assert http.post("/v1/predict", json={"text": "a"}, headers=hour).is_success

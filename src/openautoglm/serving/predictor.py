@@ -61,7 +61,7 @@ class Predictor:
         self.observer = observer
         self.ready = False
         self._batcher = batcher
-        self._timeout = settings.timeout_ms / 1e3
+        self.timeout = settings.timeout_ms / 1e3
         self._longest = input_.max_length if isinstance(input_, TextInput) else 1
         entries = settings.cache_entries
         self._cache = Cache(identity.digest, entries) if entries else None
@@ -92,7 +92,7 @@ class Predictor:
         Raises:
             Refusal: The replica has no room or time for it, or is about to end.
         """
-        deadline = arrived + (self._timeout if timeout is None else timeout)
+        deadline = arrived + (self.timeout if timeout is None else timeout)
         longest = self._longest
         lengths = [min(len(row), longest) if type(row) is str else 1 for row in rows]
         known = None

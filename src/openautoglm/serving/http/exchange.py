@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from openautoglm.serving.http.connection import Connection
 
 _ENVOY = b"x-envoy-expected-rq-timeout-ms"
-_TIMEOUTS = (b"x-request-timeout-ms", _ENVOY)
+_TIMEOUT = b"x-request-timeout-ms"
 HEADERS = frozenset(
     {
         *(b"x-request-id", b"traceparent", b"content-length", b"content-encoding", b"expect"),
-        *(b"accept", b"connection", b"inference-header-content-length", *_TIMEOUTS),
+        *(b"accept", b"connection", b"inference-header-content-length", _TIMEOUT),
+        _ENVOY,
     }
 )
 """The headers that are looked at; others are dropped as they come."""
@@ -62,31 +63,34 @@ class Exchange:
         self.keep_alive = True
         self.held = 0
 
-    def timeout(self) -> float | None:
-        """Seconds the client allows, the least of what it says; None when it says nothing.
+    def timeout(self, own: float, asked: float | None = None) -> float:
+        """Seconds this request may take.
+
+        A client may ask for more than the replica's own; the gateway's time-out, of which its
+        clients know nothing, only ever makes it less.
+
+        Args:
+            own: What the replica allows a client that does not ask.
+            asked: What the body asks for.
 
         Raises:
-            Refusal: A header is no positive whole number of milliseconds.
+            Refusal: The header is no positive whole number of milliseconds.
         """
-        found = None
-        for name in _TIMEOUTS:
-            given = self.headers.get(name)
-            if given is None:
-                continue
-            value = int(given) if given.isdigit() and len(given) <= _LONGEST_NUMBER else 0
-            if name == _ENVOY:  # the gateway's settings, of which its callers know nothing
-                if not value:
-                    continue
-                value = min(value, _LONGEST_TIMEOUT)
+        found = [] if asked is None else [asked]
+        given = self.headers.get(_TIMEOUT)
+        if given is not None:
+            value = _milliseconds(given)
             if not 1 <= value <= _LONGEST_TIMEOUT:
                 raise Refusal(
                     INVALID,
                     f"found `{given[:32].decode('latin-1')}`",
-                    where=f"header {name.decode()}",
+                    where=f"header {_TIMEOUT.decode()}",
                     allowed=f"whole milliseconds from 1 to {_LONGEST_TIMEOUT}",
                 )
-            found = value / 1e3 if found is None else min(found, value / 1e3)
-        return found
+            found.append(value / 1e3)
+        longest = min(found, default=own)
+        gateway = _milliseconds(self.headers.get(_ENVOY, b""))
+        return min(longest, gateway / 1e3) if gateway else longest
 
     def json(self) -> Any:
         """The body as JSON.
@@ -177,3 +181,8 @@ def _deeper(value: Any, depth: int) -> bool:
             if isinstance(inner, list | dict)
         ]
     return bool(level)
+
+
+def _milliseconds(given: bytes) -> int:
+    """A header's number; 0 where it is none."""
+    return int(given) if given.isdigit() and len(given) <= _LONGEST_NUMBER else 0

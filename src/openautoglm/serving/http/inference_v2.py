@@ -38,11 +38,10 @@ class InferenceV2:
         body, binary = _cut(exchange)
         header = read_json(body, predictor.limits.depth)
         request = read_request(header, binary, served=predictor)
-        asked = [each for each in (exchange.timeout(), request.timeout) if each is not None]
         exchange.job = predictor.submit(
             request.rows,
             arrived=exchange.context.started,
-            timeout=min(asked, default=None),
+            timeout=exchange.timeout(predictor.timeout, request.timeout),
             done=partial(exchange.settle, partial(self._answer, request)),
         )
 

@@ -31,7 +31,7 @@ class Predict:
         exchange.job = self._predictor.submit(
             rows,
             arrived=exchange.context.started,
-            timeout=exchange.timeout(),
+            timeout=exchange.timeout(self._predictor.timeout),
             done=partial(exchange.settle, partial(self._answer, many)),
         )
 
