@@ -23,9 +23,10 @@ from openautoglm.registry.comparison import (
     shared_rows,
     verdict,
 )
+from openautoglm.registry.predictions import predictions_of
 from openautoglm.registry.store import Store
 from openautoglm.registry.tracker import MlflowTracker, Run
-from openautoglm.registry.versions import DIGEST, by_name, predictions_of
+from openautoglm.registry.versions import DIGEST, by_name
 from openautoglm.reports.plots import difference_plot
 
 Values = dict[str, tuple[str, str]]

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from openautoglm.registry.predictions import Predictions
 from openautoglm.statistics.bootstrap import Interval, paired_difference
 from openautoglm.statistics.classification import METRICS, confusion, f1_of
 from openautoglm.statistics.paired import McNemar, mcnemar
 
 FEWEST = 30
 """Below this many shared rows an interval says nothing."""
-
-
-class Predictions(NamedTuple):
-    """True and predicted label by row id."""
-
-    label: dict[str, str]
-    predicted: dict[str, str]
 
 
 class Comparison(NamedTuple):
@@ -40,14 +32,6 @@ class Comparison(NamedTuple):
     differences: dict[str, Interval]
     test: McNemar
     f1: NDArray[np.float64]
-
-
-def read_predictions(file: Path) -> Predictions:
-    """Read `predictions.parquet` of an evaluation."""
-    table = pq.read_table(file, columns=["id", "label", "predicted"])
-    ids, label, predicted = (table.column(name).to_pylist() for name in table.column_names)
-    ids = [str(one) for one in ids]
-    return Predictions(dict(zip(ids, label, strict=True)), dict(zip(ids, predicted, strict=True)))
 
 
 def shared_rows(a: Predictions, b: Predictions) -> list[str]:

@@ -22,15 +22,13 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 from openautoglm.artifacts.code import PACKAGE, imported_modules, source_file
-from openautoglm.artifacts.digest import file_sha256, value_digest
 from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.artifacts.manifest import MANIFEST
 from openautoglm.inference.package import CHOICE, SPEED, NumericInput, read_choice, read_package
 from openautoglm.registry import loader
+from openautoglm.registry.packed import DATA, EVALUATION
 
-EVALUATION = "evaluation"
 CARD = "README.md"
-_DATA = "model"
 _IMPORT = re.compile(rf"^(\s*(?:from|import) ){PACKAGE}(?=[. ])", re.MULTILINE)
 _REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic", "tokenizers")
 
@@ -48,7 +46,7 @@ def pack(
         card: The model card, Markdown.
         work: An empty folder for what is written on the way.
     """
-    data = work / _DATA
+    data = work / DATA
     shutil.copytree(compressed / PAYLOAD, data / PAYLOAD)
     shutil.copyfile(compressed / CHOICE, data / CHOICE)
     for name in (MANIFEST, SPEED):
@@ -71,21 +69,6 @@ def pack(
         if (evaluation / page).is_file():
             shutil.copyfile(evaluation / page, out / EVALUATION / page)
     (out / CARD).write_text(card, encoding="utf-8")
-
-
-def model_folder(packed: Path) -> Path:
-    """Where the compressed model lies in a packed one."""
-    return packed / "data" / _DATA
-
-
-def packed_digest(packed: Path) -> str:
-    """Digest of a packed model, without what loading it in place leaves there."""
-    files = {
-        path.relative_to(packed).as_posix(): file_sha256(path)
-        for path in packed.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and path.name != "registered_model_meta"
-    }
-    return value_digest(files)
 
 
 def _bundle(work: Path) -> Path:

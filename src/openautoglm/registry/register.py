@@ -21,10 +21,11 @@ from openautoglm.registry.card import card
 from openautoglm.registry.comparison import (
     compare_predictions,
     figures,
-    read_predictions,
     verdict,
 )
-from openautoglm.registry.packing import pack, packed_digest
+from openautoglm.registry.packed import packed_digest
+from openautoglm.registry.packing import pack
+from openautoglm.registry.predictions import predictions_of, read_predictions
 from openautoglm.registry.store import Store, answering
 from openautoglm.registry.tracker import MlflowTracker, Run, flatten
 from openautoglm.registry.versions import (
@@ -38,7 +39,6 @@ from openautoglm.registry.versions import (
     differs,
     download,
     find,
-    predictions_of,
     settle,
     upload,
 )

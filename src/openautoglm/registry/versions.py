@@ -15,8 +15,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from openautoglm.artifacts.digest import folder_digest
 from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.errors import InputError, OpenAutoGLMError
-from openautoglm.registry.comparison import Predictions, read_predictions
-from openautoglm.registry.packing import EVALUATION, model_folder, packed_digest
+from openautoglm.registry.packed import model_folder, packed_digest
 from openautoglm.registry.store import Store, answering
 
 DIGEST = "digest.model"
@@ -128,29 +127,6 @@ def defect(store: Store, version: ModelVersion) -> str | None:
         except (MlflowException, OSError) as error:
             return f"it cannot be downloaded: {str(error).splitlines()[0][:200]}"
         return differs(packed, version.tags)
-
-
-def predictions_of(store: Store, version: ModelVersion) -> Predictions:
-    """The predictions on test that are stored with a version.
-
-    Raises:
-        InputError: They cannot be read.
-    """
-    with tempfile.TemporaryDirectory(prefix="openautoglm-") as folder:
-        try:
-            file = mlflow.artifacts.download_artifacts(
-                artifact_uri=f"{version.source}/{EVALUATION}/predictions.parquet",
-                dst_path=folder,
-                tracking_uri=store.uri,
-            )
-            return read_predictions(Path(file))
-        except (MlflowException, OSError, ValueError) as error:
-            raise InputError(
-                f"the predictions of version {version.version} cannot be read: "
-                f"{str(error).splitlines()[0][:200]}",
-                where=str(version.source),
-                hint="openautoglm verify",
-            ) from error
 
 
 def told_of_champion(store: Store, version: ModelVersion) -> str | None:
