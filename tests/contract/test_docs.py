@@ -37,7 +37,11 @@ def commands(readme):
     ]
 
 
-PAGES = {"params": "docs/params.md", "serving": "docs/serving-settings.md"}
+PAGES = {
+    "params": "docs/params.md",
+    "serving": "docs/serving-settings.md",
+    "service": "docs/service-settings.md",
+}
 
 
 @pytest.mark.parametrize(("page", "document"), PAGES.items())

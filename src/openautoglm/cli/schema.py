@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from openautoglm.config.params import Params
+from openautoglm.config.service import Service
 from openautoglm.config.serving import Serving
 
 Node = dict[str, Any]
@@ -20,9 +21,14 @@ class Page(StrEnum):
 
     PARAMS = "params"
     SERVING = "serving"
+    SERVICE = "service"
 
 
-_MODELS: dict[Page, type[BaseModel]] = {Page.PARAMS: Params, Page.SERVING: Serving}
+_MODELS: dict[Page, type[BaseModel]] = {
+    Page.PARAMS: Params,
+    Page.SERVING: Serving,
+    Page.SERVICE: Service,
+}
 _PARAMS_HEAD = """\
 # params.yaml
 
@@ -37,7 +43,14 @@ How a replica serves, key by key: `openautoglm serve --set batching.max_batch_si
 file with `--settings FILE`. Written by `openautoglm schema serving --markdown >
 docs/serving-settings.md`; a test holds it against the code. Unknown keys are refused.
 """
-_HEADS = {Page.PARAMS: _PARAMS_HEAD, Page.SERVING: _SERVING_HEAD}
+_SERVICE_HEAD = """\
+# config.yaml
+
+How a model is deployed, key by key: `openautoglm deploy -c config.yaml`. Written by `openautoglm
+schema service --markdown > docs/service-settings.md`; a test holds it against the code. Unknown
+keys are refused, and so is a key that could not matter beside the others.
+"""
+_HEADS = {Page.PARAMS: _PARAMS_HEAD, Page.SERVING: _SERVING_HEAD, Page.SERVICE: _SERVICE_HEAD}
 _COLUMNS = ("key", "takes", "default", "meaning")
 _TYPES = {
     "string": "text",
@@ -53,6 +66,7 @@ _BOUNDS = {
     "exclusiveMaximum": "below {}",
     "minItems": "{} or more",
     "minProperties": "{} or more",
+    "multipleOf": "a multiple of {}",
     "pattern": "`{}`",
 }
 
@@ -94,7 +108,7 @@ def _tables(prefix: str, model: Node, models: Node, level: int) -> Iterator[str]
     for name, node in properties.items():
         for kind, inner in _inner(node).items():
             path = f"{prefix}{name}"
-            title = f"{path}, kind: {kind}" if kind else path
+            title = f"{path}, kind: {kind}" if kind else f"{path}{_form(node)}"
             yield from _section(path, models[inner], models, level + 1, title)
 
 
@@ -103,7 +117,17 @@ def _inner(node: Node) -> dict[str, str]:
     if "discriminator" in node:
         mapping: dict[str, str] = node["discriminator"]["mapping"]
         return {kind: target.rpartition("/")[2] for kind, target in mapping.items()}
-    return {"": _model(node)} if "$ref" in node else {}
+    # A section that may be left out, or a list of sections, is written as one.
+    parts = [node, node.get("items", {}), *node.get("anyOf", [])]
+    models = [_model(part) for part in parts if "$ref" in part]
+    return {"": models[0]} if len(models) == 1 and models[0] not in _SHORT else {}
+
+
+def _form(node: Node) -> str:
+    """What else than one section a key may hold."""
+    if node.get("type") == "array":
+        return ", a list of one" if node.get("maxItems") == 1 else ", a list"
+    return ", or null" if "anyOf" in node else ""
 
 
 def _model(node: Node) -> str:
@@ -124,6 +148,8 @@ def _takes(node: Node) -> str:
         return " or ".join(_takes(part) for part in node["anyOf"])
     if values := node.get("enum") or ([node["const"]] if "const" in node else []):
         return ", ".join(f"`{value}`" for value in values)
+    if node.get("format") == "percent":
+        return "percentage with its sign, such as `70%` (above `0%`, at most `100%`)"
     bounds = ", ".join(text.format(node[name]) for name, text in _BOUNDS.items() if name in node)
     suffix = f" ({bounds})" if bounds else ""
     if node["type"] == "array":

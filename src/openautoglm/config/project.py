@@ -21,6 +21,11 @@ class Project:
         return self.root / "params.yaml"
 
     @property
+    def config_file(self) -> Path:
+        """How a model is served."""
+        return self.root / "config.yaml"
+
+    @property
     def state(self) -> Path:
         """What is this machine's own: work folders, locks, the local remote."""
         return self.root / ".openautoglm"

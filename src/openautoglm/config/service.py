@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal, Self
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from openautoglm.config.model import Settings
+from openautoglm.config.percent import Percent
 from openautoglm.config.serving import Seconds, Serving
+from openautoglm.config.yaml import read
 
 ServiceName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
-def _percent(found: Any) -> Any:
-    """`70%` as YAML has it, a text, becomes 70.0."""
-    match = _PERCENT.fullmatch(found.strip()) if isinstance(found, str) else None
-    if match is None:
-        raise ValueError("a percentage, such as 70%")
-    return float(match[1])
+def _address(found: str) -> str:
+    try:
+        ip_address(found)
+    except ValueError:
+        raise ValueError(
+            f"found {found!r}, which is no IP address such as 127.0.0.1 or 0.0.0.0"
+        ) from None
+    return found
 
 
-Percent = Annotated[
-    float, BeforeValidator(_percent), PlainSerializer(lambda share: f"{share:g}%", return_type=str)
-]
+def _without_effect(section: Settings, keys: tuple[str, ...], because: str) -> None:
+    """Refuse keys that were changed and cannot matter.
+
+    Compared with the defaults, not asked whether they were given: a service that was stored has
+    every key.
+
+    Raises:
+        ValueError: There is one.
+    """
+    for key in keys:
+        if getattr(section, key) != type(section).model_fields[key].default:
+            raise ValueError(f"`{key}` has no meaning with {because}")
 
 
 class Pipeline(Settings):
@@ -37,12 +50,20 @@ class Pipeline(Settings):
         None, min_length=2, description="the classes the model must have; null takes the model's"
     )
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.labels or ())) < len(self.labels or ()):
+            raise ValueError("`labels` has one label twice")
+        return self
+
 
 class Autoscale(Settings):
     """Replicas follow the load, as Kubernetes' HorizontalPodAutoscaler does it."""
 
-    cpu_threshold: Annotated[Percent, Field(gt=0, le=100)] = Field(
-        description="CPU use to keep a replica at, in percent of its `serving.threads`"
+    cpu_threshold: Percent = Field(
+        # Use ends near 100 %: a target above it would never call for another replica.
+        le=95,
+        description="CPU use to keep a replica at, in percent of its `serving.threads`",
     )
     min_replicas: int = Field(1, ge=1, le=100, description="never fewer")
     max_replicas: int = Field(ge=1, le=100, description="never more")
@@ -60,6 +81,11 @@ class Autoscale(Settings):
                 f"`min_replicas` ({self.min_replicas}) is more than `max_replicas` "
                 f"({self.max_replicas})"
             )
+        if self.min_replicas == self.max_replicas:
+            raise ValueError(
+                f"`max_replicas` ({self.max_replicas}) is `min_replicas`, so nothing can be "
+                f"scaled: raise it, or remove `autoscale` and set replicas: {self.max_replicas}"
+            )
         return self
 
 
@@ -67,12 +93,20 @@ class Retries(Settings):
     """Predictions have no effect, so one that met a dead replica is asked for again."""
 
     attempts: int = Field(2, ge=0, le=10, description="after the first; 0 never retries")
-    budget_percent: Annotated[Percent, Field(gt=0, le=100)] = Field(
-        25.0, description="retries under way, at most, of the requests under way"
+    budget_percent: Percent = Field(
+        25.0,
+        description="retries under way, at most, of the requests under way",
+        json_schema_extra={"default": "25%"},
     )
     budget_floor: int = Field(
         128, ge=1, le=100_000, description="retries that may be under way whatever the budget says"
     )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.attempts == 0:
+            _without_effect(self, ("budget_percent", "budget_floor"), "attempts: 0")
+        return self
 
 
 class Breakers(Settings):
@@ -94,6 +128,12 @@ class Ejection(Settings):
     seconds: Seconds = Field(5, ge=0.1, description="the first time; the n-th time n times as long")
     max_percent: int = Field(50, ge=1, le=100, description="of a variant's replicas, at most")
 
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.consecutive_failures == 0:
+            _without_effect(self, ("seconds", "max_percent"), "consecutive_failures: 0")
+        return self
+
 
 class GatewayLimits(Settings):
     """Bounds on what clients can make the gateway hold."""
@@ -103,7 +143,11 @@ class GatewayLimits(Settings):
     )
     connections: int = Field(4096, ge=1, le=1_000_000, description="open connections")
     header_bytes: int = Field(
-        16384, ge=1024, le=98304, description="request line and headers together"
+        16384,
+        ge=1024,
+        le=98304,
+        multiple_of=1024,
+        description="request line and headers together",
     )
     idle_seconds: Seconds = Field(75, ge=1, description="an unused connection is kept this long")
     request_seconds: Seconds = Field(10, ge=0.1, description="a request must arrive in this time")
@@ -112,7 +156,9 @@ class GatewayLimits(Settings):
 class Gateway(Settings):
     """Envoy, before the replicas."""
 
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    host: Annotated[str, AfterValidator(_address)] = Field(
+        "127.0.0.1", description="IP address to listen on"
+    )
     port: int = Field(8080, ge=1, le=65535, description="HTTP and gRPC")
     processes: int = Field(
         2,
@@ -123,7 +169,13 @@ class Gateway(Settings):
     balancing: Literal["least_request", "round_robin", "load_weighted"] = Field(
         "least_request", description="how a replica of a variant is picked"
     )
-    timeout_ms: int = Field(10_000, ge=1, le=3_600_000, description="longest a request may take")
+    timeout_ms: int = Field(
+        10_000,
+        ge=1,
+        le=3_600_000,
+        description="longest a request may take, retries included; the replica is told, and when "
+        "this is less than `serving.timeout_ms` it is what ends a request",
+    )
     retries: Retries = Field(Retries(), description="after a replica died or refused a connection")
     breakers: Breakers = Field(Breakers(), description="bounds on what is under way to a variant")
     ejection: Ejection = Field(Ejection(), description="of replicas that keep failing")
@@ -156,8 +208,22 @@ class Service(Settings):
     def _first_count(self) -> Self:
         scale = self.autoscale
         if scale and not scale.min_replicas <= self.replicas <= scale.max_replicas:
+            given = "replicas" in self.model_fields_set
+            told = "`replicas` is" if given else "without `replicas` the first count is"
             raise ValueError(
-                f"`replicas` ({self.replicas}) is not between `autoscale.min_replicas` "
-                f"({scale.min_replicas}) and `autoscale.max_replicas` ({scale.max_replicas})"
+                f"{'replicas' if given else 'autoscale'}: {told} {self.replicas}, not between "
+                f"`min_replicas` ({scale.min_replicas}) and `max_replicas` ({scale.max_replicas})"
             )
         return self
+
+
+def key_line(file: Path, key: str) -> str:
+    """Where a key of a `config.yaml` stands, for messages; the first line where it is left out.
+
+    Args:
+        file: The file, which was read before.
+        key: A key of the first level.
+    """
+    data = read(file)
+    line = data.lc.key(key)[0] + 1 if key in data else 1
+    return f"{file}:{line}, key {key}"
