@@ -30,8 +30,8 @@ class ServiceFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by deploy, weights and delete."""
-        return self.root / "lock"
+        """Held by deploy, weights and delete; beside the folder, because delete empties that."""
+        return self.root.with_name(f"{self.name}.lock")
 
     @property
     def desired(self) -> Path:
@@ -47,6 +47,11 @@ class ServiceFolder:
     def ledger(self) -> Path:
         """Every decision about traffic, a line each."""
         return self.root / "ledger.jsonl"
+
+    @property
+    def scale(self) -> Path:
+        """How many replicas the autoscaler has come to."""
+        return self.root / "scale.json"
 
     @property
     def units(self) -> Path:
@@ -69,6 +74,19 @@ class ServiceFolder:
         return self.root / "logs"
 
     @property
+    def supervisor_lock(self) -> Path:
+        """Held by the supervisor."""
+        return self.lock_of("supervisor")
+
+    def lock_of(self, unit: str) -> Path:
+        """Held by a unit's process."""
+        return self.running / f"{unit}.lock"
+
+    def log_of(self, unit: str) -> Path:
+        """What a unit's process writes."""
+        return self.logs / f"{unit}.log"
+
+    @property
     def envoy(self) -> Path:
         """The gateway's configuration, watched by it."""
         return self.root / "envoy"
@@ -81,8 +99,7 @@ class ServiceFolder:
     @property
     def sockets(self) -> Path:
         """Unix sockets; elsewhere, because their paths may have 107 bytes at most."""
-        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
-        return Path("/tmp") / f"openautoglm-{os.getuid()}" / name  # noqa: S108
+        return sockets_of(self.root)
 
     def make(self) -> None:
         """Make the folders, the sockets' one for this user only.
@@ -101,3 +118,9 @@ class ServiceFolder:
                     where=str(folder),
                     hint=f"rm -r {folder}",
                 )
+
+
+def sockets_of(root: Path) -> Path:
+    """Where a service that lives at `root` has its sockets."""
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+    return Path("/tmp") / f"openautoglm-{os.getuid()}" / name  # noqa: S108

@@ -1,0 +1,20 @@
+"""Wait for something that must happen."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], seconds: float = 20, what: str = "") -> T:
+    """The first true value of a condition; without one in time, a failure that says `what`."""
+    end = time.monotonic() + seconds
+    pause = threading.Event()
+    while not (found := condition()):
+        assert time.monotonic() < end, what or "it did not happen in time"
+        pause.wait(0.01)
+    return found
