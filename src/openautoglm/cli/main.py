@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from openautoglm import __version__
+from openautoglm.cli.live import live_app
 from openautoglm.cli.steps import steps_app
 from openautoglm.errors import OpenAutoGLMError, StoreError
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(steps_app, name="step")
+app.add_typer(live_app)
 
 
 @app.callback()
@@ -101,77 +103,6 @@ def drift(
 
 
 @app.command()
-def serve(
-    model: Annotated[Path, typer.Option(help="A compressed model: `payload/`, `choice.json`.")],
-    digest: Annotated[
-        str | None, typer.Option(help="What its payload must have; its manifest's without it.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="What clients call the model.")] = "model",
-    version: Annotated[
-        str | None, typer.Option(help="What answers carry; the digest's first digits without it.")
-    ] = None,
-    family: Annotated[str | None, typer.Option(help="Not the chosen family.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Not the chosen variant.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="HTTP; 0 takes a free port.", min=0, max=65535)] = 8080,
-    grpc_port: Annotated[
-        int, typer.Option(help="gRPC; 0 takes a free port, -1 none.", min=-1, max=65535)
-    ] = 8081,
-    reuse_port: Annotated[
-        bool, typer.Option("--reuse-port", help="Share the ports with other replicas.")
-    ] = False,
-    settings: Annotated[
-        Path | None, typer.Option(help="YAML file of the keys in docs/serving-settings.md.")
-    ] = None,
-    assigned: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One such key; may be given again."),
-    ] = None,
-) -> None:
-    """Serve a compressed model over HTTP and gRPC: one replica, until SIGTERM."""
-    from openautoglm.cli.serve import serve as run
-    from openautoglm.serving.listen import Places
-
-    run(
-        model,
-        digest=digest,
-        name=name,
-        version=version,
-        family=family,
-        variant=variant,
-        places=Places(host, port, None if grpc_port < 0 else grpc_port, reuse_port),
-        settings_file=settings,
-        assigned=assigned or (),
-    )
-
-
-@app.command()
-def predict(
-    texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; or one of the options.")
-    ] = None,
-    url: Annotated[
-        str, typer.Option(help="A replica, or the gateway before several.")
-    ] = "http://127.0.0.1:8080",
-    file: Annotated[
-        Path | None, typer.Option(help="A file of one text a line; - is standard input.")
-    ] = None,
-    features: Annotated[
-        list[str] | None,
-        typer.Option(metavar="N,N,...", help="One row of a numeric model; may be given again."),
-    ] = None,
-    timeout: Annotated[
-        float, typer.Option(help="Seconds for each request of at most 256 rows.", min=0.001)
-    ] = 30.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a row.")] = False,
-) -> None:
-    """Ask a replica for label and scores of texts, or of rows of features."""
-    from openautoglm.cli.predict import predict as run
-
-    run(texts or [], url=url, file=file, features=features or [], timeout=timeout, as_json=as_json)
-
-
-@app.command()
 def doctor(
     context: typer.Context,
     profile: Annotated[str, typer.Option(help="dev or production.")] = "dev",
@@ -185,7 +116,7 @@ def doctor(
 @app.command()
 def schema(
     page: Annotated[
-        str, typer.Argument(help="params: params.yaml; serving: a replica.")
+        str, typer.Argument(help="params: params.yaml; service: config.yaml; serving: a replica.")
     ] = "params",
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="As in docs: one table a section.")

@@ -1,0 +1,101 @@
+"""Requests while something else happens: who answered, and what failed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections import Counter
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+BODY = json.dumps({"text": "车"}).encode()
+
+
+class Traffic:
+    """Clients that ask one after the other over connections they keep, until the block ends.
+
+    A connection that a server closed between two requests is opened again, as every client does
+    with `Connection: close`; a request that was sent and not answered is a failure.
+
+    Args:
+        port: Of the gateway.
+        clients: How many ask at a time.
+        pause: Seconds a client waits between two requests.
+
+    Attributes:
+        answers: Number of answers by (status, version).
+        failures: What went wrong, one text a request that was not answered.
+    """
+
+    def __init__(self, port: int, *, clients: int = 4, pause: float = 0.01) -> None:
+        self.answers: Counter[tuple[int, str]] = Counter()
+        self.failures: list[str] = []
+        self._port = port
+        self._pause = pause
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def good(self) -> int:
+        """Answers with 200."""
+        with self._lock:
+            return sum(count for (status, _), count in self.answers.items() if status == 200)
+
+    @property
+    def bad(self) -> dict[tuple[int, str], int]:
+        """Answers with anything else."""
+        with self._lock:
+            return {key: count for key, count in self.answers.items() if key[0] != 200}
+
+    def versions(self) -> Counter[str]:
+        """Answers with 200 by version."""
+        with self._lock:
+            return Counter(
+                {
+                    version: count
+                    for (status, version), count in self.answers.items()
+                    if status == 200
+                }
+            )
+
+    def clear(self) -> None:
+        """Count from here on."""
+        with self._lock:
+            self.answers.clear()
+            self.failures.clear()
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        while not self._stop.wait(self._pause):
+            try:
+                connection.request("POST", "/v1/predict", BODY, {"x-request-id": "t"})
+                answer = connection.getresponse()
+                body = answer.read()
+                with self._lock:
+                    self.answers[answer.status, answer.getheader("x-model-version", "")] += 1
+                    if answer.status != 200:
+                        self.failures.append(f"{answer.status}: {body[:200]!r}")
+            except (OSError, http.client.HTTPException) as error:
+                with self._lock:
+                    self.failures.append(repr(error))
+                with suppress(OSError):
+                    connection.close()
+        connection.close()
