@@ -60,10 +60,9 @@ class Pipeline(Settings):
 class Autoscale(Settings):
     """Replicas follow the load, as Kubernetes' HorizontalPodAutoscaler does it."""
 
-    cpu_threshold: Percent = Field(
-        # Use ends near 100 %: a target above it would never call for another replica.
-        le=95,
-        description="CPU use to keep a replica at, in percent of its `serving.threads`",
+    # Use ends near 100 %: a higher target would never call for another replica.
+    cpu_threshold: Annotated[Percent, Field(le=95)] = Field(
+        description="CPU use to keep a replica at, of its `serving.threads`; at most 95%",
     )
     min_replicas: int = Field(1, ge=1, le=100, description="never fewer")
     max_replicas: int = Field(ge=1, le=100, description="never more")
