@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from openautoglm import __version__
+from openautoglm.config.service import Gateway
 from openautoglm.deploy.desired import Desired, write_desired
 from openautoglm.deploy.ledger import Record, append, read
 from openautoglm.deploy.local import keep
@@ -34,6 +35,17 @@ _CONTROLLER = "controller"
 Say = Callable[[str], None]
 
 
+def check_port(folder: ServiceFolder, gateway: Gateway) -> None:
+    """Refuse a port for the gateway that somebody else has, before anything is done.
+
+    Raises:
+        StoreError: It is taken, or the host is not of this machine.
+    """
+    mine = {(u.host, u.port) for u in Supervisor(folder).units() if u.kind == "gateway"}
+    if (gateway.host, gateway.port) not in mine:
+        check_free(gateway.host, gateway.port)
+
+
 def apply(folder: ServiceFolder, desired: Desired, record: Record | None) -> None:
     """Write down what is wanted, and see to it that somebody works on it.
 
@@ -43,12 +55,8 @@ def apply(folder: ServiceFolder, desired: Desired, record: Record | None) -> Non
         record: A new decision for the ledger; None when the last one stands.
 
     Raises:
-        StoreError: The gateway's port is taken, or a folder cannot be made.
+        StoreError: A folder cannot be made.
     """
-    supervisor = Supervisor(folder)
-    gateway = desired.service.gateway
-    if not _has_port(supervisor, gateway.host, gateway.port):
-        check_free(gateway.host, gateway.port)
     folder.make()
     write_desired(folder.desired, desired)
     if record:
@@ -188,12 +196,4 @@ def _controller(folder: ServiceFolder) -> Unit:
         kind="controller",
         command=(sys.executable, "-m", module, str(folder.project.root), folder.name),
         environment={"OPENAUTOGLM_VERSION": __version__},
-    )
-
-
-def _has_port(supervisor: Supervisor, host: str, port: int) -> bool:
-    """Whether a gateway of this service listens there."""
-    return any(
-        unit.kind == "gateway" and (unit.host, unit.port) == (host, port)
-        for unit in supervisor.units()
     )
