@@ -1,0 +1,361 @@
+"""What one real Envoy does between clients and backends, setting by setting."""
+
+import math
+import socket
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
+from json import loads
+
+import pytest
+
+from openautoglm.config.service import Breakers, Ejection, GatewayLimits, Retries
+from openautoglm.routing.envoy import admin
+from openautoglm.routing.routes import Endpoint
+from tests.conformance.router import split
+from tests.support.backends import HOST, Backends, Traffic, ask, exchange, free_port, process
+from tests.support.envoy import gateways
+from tests.support.wait import until
+
+NO_RETRIES = Retries(attempts=0)
+
+
+@pytest.fixture
+def backends():
+    with Backends() as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """Starts a gateway before some backends, all of them replicas of one variant."""
+    with ExitStack() as stack:
+
+        def start(*members, **settings):
+            running = stack.enter_context(gateways(tmp_path, **settings))
+            places = tuple(one if isinstance(one, Endpoint) else one.endpoint for one in members)
+            running.apply(variants={"v": places}, weights={"v": 100})
+            return running
+
+        yield start
+
+
+def at_once(port, requests):
+    with ThreadPoolExecutor(requests) as pool:
+        return list(pool.map(lambda _: ask(port), range(requests)))
+
+
+# Replicas that fail
+
+
+def test_a_killed_replica_loses_no_request(gateway, backends):
+    with process("mortal") as (running, endpoint):
+        place = gateway(backends.start("other"), endpoint)
+        with Traffic(place.port, clients=8) as traffic:
+            until(lambda: traffic.answers[200, "mortal"] > 50, what="both answer")
+            running.kill()
+            running.wait()
+            seen = traffic.total
+            until(lambda: traffic.total > seen + 200, what="traffic goes on")
+    assert traffic.failed == []
+
+
+def test_without_retries_only_what_was_under_way_there_is_lost(gateway, backends):
+    with process("mortal") as (running, endpoint):
+        place = gateway(backends.start("other"), endpoint, retries=NO_RETRIES)
+        with Traffic(place.port, clients=8) as traffic:
+            until(lambda: traffic.answers[200, "mortal"] > 50, what="both answer")
+            running.kill()
+            running.wait()
+            until(lambda: not any_failed(traffic, 0), what="it was ejected")
+    # Until it is ejected, each failure in a row is one request.
+    assert len(traffic.broken) == 0
+    assert sum(n for (status, _), n in traffic.answers.items() if status == 503) <= 8 + 5
+
+
+def any_failed(traffic, tolerated):
+    """Whether more than that many of the next 100 requests fail."""
+    total, failed = traffic.total, count_failed(traffic)
+    until(lambda: traffic.total > total + 100)
+    return count_failed(traffic) - failed > tolerated
+
+
+def count_failed(traffic):
+    return sum(n for (status, _), n in traffic.answers.items() if status != 200)
+
+
+def test_a_replica_that_answers_500_is_ejected(gateway, backends):
+    sick = backends.start("sick")
+    sick.status = 500
+    ejection = Ejection(consecutive_failures=3, seconds=60)
+    place = gateway(backends.start("well"), sick, ejection=ejection)
+    assert split(place.port, 50) == {"well": 47, "500": 3}
+
+
+def test_an_ejected_replica_comes_back(gateway, backends):
+    sick = backends.start("sick")
+    sick.status = 500
+    ejection = Ejection(consecutive_failures=3, seconds=0.2)
+    place = gateway(backends.start("well"), sick, ejection=ejection)
+    until(lambda: place.ask().status == 500 and len(sick.seen) >= 3, what="it was ejected")
+    sick.status = 200
+    until(lambda: place.ask().backend == "sick", what="it is asked again")
+
+
+def test_a_replica_that_hangs_is_ejected(gateway, backends):
+    hung = backends.start("hung")
+    hung.status = None
+    place = gateway(
+        backends.start("well"),
+        hung,
+        timeout_ms=200,
+        balancing="round_robin",
+        retries=NO_RETRIES,
+        ejection=Ejection(consecutive_failures=3, seconds=60),
+    )
+    assert Counter(one.status for one in at_once(place.port, 16))[504] >= 3
+    assert split(place.port, 50) == {"well": 50}
+
+
+def test_a_replica_that_refuses_connections_is_ejected(gateway, backends):
+    nobody = Endpoint(HOST, free_port())
+    place = gateway(
+        *(backends.start("well"), nobody),
+        retries=NO_RETRIES,
+        ejection=Ejection(consecutive_failures=3, seconds=60),
+    )
+    assert split(place.port, 50) == {"well": 47, "503": 3}
+    assert split(place.port, 50) == {"well": 50}
+
+
+def test_0_failures_never_eject(gateway, backends):
+    sick = backends.start("sick")
+    sick.status = 500
+    place = gateway(backends.start("well"), sick, ejection=Ejection(consecutive_failures=0))
+    split(place.port, 200)
+    assert split(place.port, 100)["500"] > 20
+
+
+def test_a_replica_that_refuses_for_now_is_neither_ejected_nor_asked_again(gateway, backends):
+    full = backends.start("full")
+    full.status = 503
+    place = gateway(full)
+    assert split(place.port, 30) == {"503": 30}
+    assert len(full.seen) == 30
+    assert ejections(place) == 0
+
+
+def test_the_last_replica_is_asked_even_if_it_was_ejected(gateway, backends):
+    sick = backends.start("sick")
+    sick.status = 500
+    place = gateway(sick, ejection=Ejection(consecutive_failures=1, max_percent=100, seconds=60))
+    split(place.port, 10)
+    assert ejections(place) == 1
+    sick.status = 200
+    assert split(place.port, 10) == {"sick": 10}
+
+
+# Bounds
+
+
+def test_more_requests_a_second_are_refused_with_429(gateway, backends):
+    place = gateway(backends.start("one"), limits=GatewayLimits(requests_per_second=5))
+    answers = [place.ask(x_request_id="mine") for _ in range(30)]
+    refused = [one for one in answers if one.status == 429]
+    assert refused
+    assert refused[0].headers["retry-after"] == "1"
+    assert loads(refused[0].body) == {
+        "error": "more requests a second than the gateway takes",
+        "kind": "rate_limited",
+        "request_id": "mine",
+    }
+
+
+def test_more_requests_under_way_are_refused_with_503(gateway, backends):
+    slow = backends.start("slow")
+    slow.capacity = 4
+    place = gateway(slow, breakers=Breakers(requests=2))
+    answers = at_once(place.port, 12)
+    assert {one.status for one in answers} == {200, 503}
+    refused = next(one for one in answers if one.status == 503)
+    assert refused.headers["retry-after"] == "1"
+    assert loads(refused.body)["kind"] == "overloaded"
+
+
+def test_more_that_wait_for_a_connection_are_refused_with_503(gateway, backends):
+    slow = backends.start("slow")
+    slow.capacity = 4
+    place = gateway(slow, breakers=Breakers(connections=1, pending=2))
+    assert {one.status for one in at_once(place.port, 12)} == {200, 503}
+    assert len(slow.connections) == 1
+
+
+def test_more_connections_are_closed(gateway, backends):
+    place = gateway(backends.start("one"), limits=GatewayLimits(connections=2))
+    kept = [socket.create_connection((HOST, place.port)) for _ in range(2)]
+    name = "http.gateway.downstream_cx_active"
+    until(lambda: admin.stats(place.admins[0], f"^{name}$")[name] == 2)
+    with socket.create_connection((HOST, place.port)) as third:
+        assert third.recv(1) == b""
+    for one in kept:
+        one.close()
+    until(lambda: admin.stats(place.admins[0], f"^{name}$")[name] == 0)
+    assert place.ask().status == 200
+
+
+def test_a_request_that_takes_too_long_ends_with_504(gateway, backends):
+    hung = backends.start("hung")
+    hung.status = None
+    answer = gateway(hung, timeout_ms=100).ask()
+    assert answer.status == 504
+    assert loads(answer.body)["kind"] == "deadline"
+    assert "x-envoy-expected-rq-timeout-ms: 100" in hung.seen[0]
+
+
+def test_a_request_that_does_not_arrive_ends_with_408(gateway, backends):
+    place = gateway(backends.start("one"), limits=GatewayLimits(request_seconds=0.2))
+    with socket.create_connection((HOST, place.port)) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{")
+        assert client.recv(12) == b"HTTP/1.1 408"
+
+
+def test_longer_headers_are_refused_with_431(gateway, backends):
+    place = gateway(backends.start("one"), limits=GatewayLimits(header_bytes=2048))
+    assert place.ask(x_long="a" * 1000).status == 200
+    assert place.ask(x_long="a" * 3000).status == 431
+
+
+def test_an_unused_connection_is_closed(gateway, backends):
+    place = gateway(backends.start("one"), limits=GatewayLimits(idle_seconds=1))
+    with socket.create_connection((HOST, place.port), timeout=20) as client:
+        assert client.recv(1) == b""
+
+
+# What passes through
+
+
+def test_answers_keep_their_headers_and_get_none_of_the_replicas_load(gateway, backends):
+    one = backends.start("one")
+    one.load = "application_utilization=0.5, rps_fractional=10"
+    answer = gateway(one).ask(x_request_id="mine")
+    assert answer.headers["x-model-digest"] == "d"
+    assert answer.headers["x-request-id"] == "mine"
+    assert not answer.headers.keys() & {"server", "endpoint-load-metrics"}
+    assert "x-request-id: mine" in one.seen[0]
+
+
+def test_a_request_without_a_name_gets_one(gateway, backends):
+    one = backends.start("one")
+    answer = gateway(one).ask()
+    assert f"x-request-id: {answer.headers['x-request-id']}" in one.seen[0]
+
+
+def test_clients_set_neither_retries_nor_timeouts(gateway, backends):
+    one = backends.start("one")
+    one.status = 503
+    place = gateway(one)
+    place.ask(x_envoy_retry_on="5xx", x_envoy_max_retries="5", x_envoy_upstream_rq_timeout_ms="1")
+    assert len(one.seen) == 1
+
+
+def test_http_1_0_is_answered(gateway, backends):
+    place = gateway(backends.start("one"))
+    with socket.create_connection((HOST, place.port)) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert client.recv(15) == b"HTTP/1.0 200 OK"
+
+
+def test_without_a_replica_the_answer_is_one_of_ours(gateway):
+    place = gateway(Endpoint(HOST, free_port()), retries=NO_RETRIES)
+    place.apply()
+    answer = place.ask(x_request_id='a"b')
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert loads(answer.body) == {
+        "error": "no replica is ready",
+        "kind": "overloaded",
+        "request_id": 'a"b',
+    }
+
+
+# Balancing
+
+
+@pytest.mark.parametrize("balancing", ["least_request", "round_robin", "load_weighted"])
+def test_equal_replicas_get_equal_shares(gateway, backends, balancing):
+    names = ["a", "b", "c", "d"]
+    place = gateway(*map(backends.start, names), balancing=balancing)
+    found = split(place.port, 800)
+    four_sigma = 4 * math.sqrt(800 * 0.25 * 0.75)
+    assert all(abs(found[name] - 200) <= four_sigma for name in names)
+
+
+def test_least_request_spares_a_slow_replica(gateway, backends):
+    slow, fast = backends.start("slow"), backends.start("fast")
+    slow.capacity = 20
+    place = gateway(slow, fast, balancing="least_request")
+    with Traffic(place.port, clients=4) as traffic:
+        until(lambda: traffic.total > 500)
+    assert traffic.answers[200, "fast"] > 5 * traffic.answers[200, "slow"]
+
+
+def test_load_weighted_follows_what_replicas_tell(gateway, backends):
+    idle, busy = backends.start("idle"), backends.start("busy")
+    idle.load = "application_utilization=0.2, rps_fractional=100"
+    busy.load = "application_utilization=0.8, rps_fractional=100"
+    place = gateway(idle, busy, balancing="load_weighted")
+    until(lambda: split(place.port, 100)["idle"] >= 75, what="weights 4 to 1")
+
+
+# The end of a gateway
+
+
+def test_a_drained_gateway_answers_what_it_has_and_takes_no_more(gateway, backends):
+    slow = backends.start("slow")
+    slow.capacity = 5
+    place = gateway(slow)
+    (socket_of,) = place.admins
+    with closing(HTTPConnection(HOST, place.port)) as kept, ThreadPoolExecutor(1) as pool:
+        exchange(kept)
+        under_way = pool.submit(place.ask)
+        until(lambda: admin.active_requests(socket_of) == 1)
+        admin.drain(socket_of)
+        until(lambda: refuses(place.port), what="no more connections are taken")
+        last = exchange(kept)
+        assert (last.status, last.headers["connection"]) == (200, "close")
+        assert under_way.result().status == 200
+        until(lambda: admin.active_requests(socket_of) == 0)
+
+
+def test_one_of_two_gateways_drains_and_no_request_fails(gateway, backends):
+    place = gateway(backends.start("one"), processes=2)
+    first, _ = place.admins
+    with Traffic(place.port, clients=8) as traffic:
+        until(lambda: traffic.total > 200)
+        admin.drain(first)
+        until(lambda: connections(first) == 0, what="clients moved to the other gateway")
+        place.kill(first)
+        place.start(first)
+        seen = traffic.total
+        until(lambda: traffic.total > seen + 200)
+    assert traffic.failed == []
+
+
+def ejections(place):
+    name = "cluster.v.outlier_detection.ejections_enforced_total"
+    return admin.stats(place.admins[0], f"^{name}$")[name]
+
+
+def refuses(port):
+    """Whether nobody listens; a connection that met the closing port may still be reset."""
+    try:
+        ask(port)
+    except ConnectionResetError:
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
+def connections(socket_of):
+    name = "http.gateway.downstream_cx_active"
+    return admin.stats(socket_of, f"^{name}$")[name]
