@@ -1,6 +1,5 @@
 """The router over real Envoys: two of them on one port."""
 
-import json
 import signal
 
 import pytest
@@ -12,6 +11,8 @@ from tests.conformance.router import RouterConformance, split
 from tests.support.backends import Backends, Traffic
 from tests.support.envoy import gateways
 from tests.support.wait import until
+
+WATCHED = ("cds.json", "rds.json", "lds.json", "v.json", "v_grpc.json")
 
 
 class _Place:
@@ -131,12 +132,27 @@ def test_apply_heals_what_a_crash_left_between_any_two_writes(pair, place, one, 
 def test_a_file_that_is_no_json_is_written_anew(pair, place, one):
     routes = Routes({"v": (one.endpoint,)}, {"v": 100})
     pair.router.apply(routes)
+    whole = place.texts()
     for name in ("cds.json", "rds.json", "lds.json", "eds/v.json", "routes.json"):
-        (pair.folder / name).write_text("half of")
+        (pair.folder / name).write_bytes(b"half \xff of")
     pair.router.apply(routes)
-    for name in ("cds.json", "rds.json", "lds.json", "eds/v.json", "routes.json"):
-        json.loads((pair.folder / name).read_text())
+    assert place.texts() == whole
     assert pair.ask().backend == "one"
+
+
+def test_files_that_were_removed_are_written_anew_with_no_failed_request(pair, place, one):
+    routes = Routes({"v": (one.endpoint,)}, {"v": 100})
+    pair.router.apply(routes)
+    whole = place.texts()
+    with Traffic(pair.port) as traffic:
+        watched = [path for path in whole if path.name in WATCHED]
+        for gone in [*([path] for path in watched), watched]:
+            for path in gone:
+                path.unlink()
+            pair.router.prepare()
+            pair.router.apply(routes)
+    assert place.texts() == whole
+    assert traffic.failed == []
 
 
 def test_a_folder_that_was_moved_is_prepared_for_its_new_place(tmp_path, one):

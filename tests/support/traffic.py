@@ -77,10 +77,9 @@ class Traffic:
             )
 
     def clear(self) -> None:
-        """Count from here on."""
+        """Count answers from here on; a failure stays one."""
         with self._lock:
             self.answers.clear()
-            self.failures.clear()
 
     def _ask(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
