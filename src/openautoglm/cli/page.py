@@ -135,6 +135,8 @@ def _next(project: Project, facts: Facts) -> Iterator[str | Table]:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    if CHAMPION in facts.aliases and project.config_file.is_file():
+        table.add_row("openautoglm deploy -c config.yaml", "the champion, behind a gateway")
     table.add_row("mlflow ui", "every run and version, at http://127.0.0.1:5000")
     if {CHAMPION, CHALLENGER} <= set(facts.aliases):
         table.add_row(f"openautoglm compare {CHAMPION} {CHALLENGER}", "A beside B")
