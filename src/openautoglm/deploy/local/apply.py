@@ -196,4 +196,5 @@ def _controller(folder: ServiceFolder) -> Unit:
         kind="controller",
         command=(sys.executable, "-m", module, str(folder.project.root), folder.name),
         environment={"OPENAUTOGLM_VERSION": __version__},
+        start_seconds=1,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
@@ -17,21 +18,24 @@ from openautoglm.errors import RouterError
 from openautoglm.routing.envoy import admin, bootstrap
 
 _DRAIN_SECONDS = 30.0
+_LISTENER_DRAIN_SECONDS = 60
 _STOP_SECONDS = 5.0
 
 
 def gateway_units(folder: ServiceFolder, gateway: Gateway) -> list[Unit]:
     """The processes that are wanted; their bootstrap files are written.
 
-    A process is named by its bootstrap: one with another is another process. Everything else
+    A process is named by its bootstrap and command: one with others is another process. Everything else
     about the gateway reaches running processes through watched files.
     """
+    # A listener that is changed lets its old connections end what they are doing.
+    drain = max(_LISTENER_DRAIN_SECONDS, math.ceil(gateway.timeout_ms / 1000))
+    told = (bootstrap.render(folder.envoy, admin=folder.sockets), drain)
+    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]
     found = []
     for number in range(gateway.processes):
-        told = bootstrap.render(folder.envoy, admin=folder.sockets)
-        name = f"gateway-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]}-{number}"
-        socket = folder.sockets / f"{name}.sock"
-        file = folder.envoy / f"{name}.json"
+        name = f"gateway-{digest}-{number}"
+        socket, file = folder.sockets / f"{name}.sock", folder.envoy / f"{name}.json"
         text = json.dumps(bootstrap.render(folder.envoy, admin=socket), indent=2) + "\n"
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             write_text(file, text)
@@ -39,7 +43,8 @@ def gateway_units(folder: ServiceFolder, gateway: Gateway) -> list[Unit]:
             Unit(
                 name=name,
                 kind="gateway",
-                command=tuple(map(str, bootstrap.command(file))),
+                command=bootstrap.command(file, drain_seconds=drain),
+                start_seconds=1,
                 stop_seconds=_STOP_SECONDS,
                 host=gateway.host,
                 port=gateway.port,
