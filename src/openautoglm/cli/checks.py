@@ -10,15 +10,16 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from openautoglm.cli.check import Check, told
+from openautoglm.cli.live_checks import live_checks
 from openautoglm.config.params import Params
 from openautoglm.config.project import Project
 from openautoglm.config.yaml import load
 from openautoglm.errors import InputError
 from openautoglm.observability.machine import cpu_flags, machine
 
-Level = Literal["ok", "note", "short", "broken"]
 GB = 10**9
 
 
@@ -38,15 +39,6 @@ EXTRAS = {
     "postgres": ("psycopg2-binary", "MLflow or a study on PostgreSQL"),
 }
 _INTEGERS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-
-
-class Check(NamedTuple):
-    """One line: `short` is less than the profile asks for, `broken` stops work."""
-
-    name: str
-    level: Level
-    found: str
-    advice: str = ""
 
 
 def checks(project: Project | None, profile: Profile) -> Iterator[Check]:
@@ -69,6 +61,7 @@ def checks(project: Project | None, profile: Profile) -> Iterator[Check]:
         return
     yield _params(project)
     yield _tracking(project)
+    yield from live_checks(project)
     yield _remote(project)
 
 
@@ -168,7 +161,7 @@ def _study(url: str) -> Check:
     try:
         return Check("study", "ok", reachable(url))
     except InputError as error:
-        return Check("study", "broken", _told(error), error.hint or "set OPENAUTOGLM_STUDY")
+        return Check("study", "broken", told(error), error.hint or "set OPENAUTOGLM_STUDY")
 
 
 def _params(project: Project) -> Check:
@@ -185,7 +178,7 @@ def _tracking(project: Project) -> Check:
     try:
         return Check("MLflow", "ok", reachable(project))
     except InputError as error:
-        return Check("MLflow", "broken", _told(error), error.hint or "set MLFLOW_TRACKING_URI")
+        return Check("MLflow", "broken", told(error), error.hint or "set MLFLOW_TRACKING_URI")
 
 
 def _remote(project: Project) -> Check:
@@ -194,11 +187,7 @@ def _remote(project: Project) -> Check:
     try:
         found = default_remote(project.root)
     except InputError as error:
-        return Check("DVC remote", "broken", _told(error), error.hint or "dvc remote modify")
+        return Check("DVC remote", "broken", told(error), error.hint or "dvc remote modify")
     if found is None:
         return Check("DVC remote", "note", "no default remote", "dvc remote add -d NAME URL")
     return Check("DVC remote", "ok", found)
-
-
-def _told(error: InputError) -> str:
-    return f"{error.what}: {error.where}" if error.where else error.what

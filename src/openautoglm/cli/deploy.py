@@ -12,7 +12,7 @@ from openautoglm.config.service import Service
 from openautoglm.config.yaml import load
 from openautoglm.deploy.desired import Desired, read_desired
 from openautoglm.deploy.ledger import Record, last, named_digests
-from openautoglm.deploy.local.apply import apply, check_port, look, wait
+from openautoglm.deploy.local.apply import apply, check_machine, look, wait
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.scale import live_replicas
 from openautoglm.deploy.local.status import Status
@@ -99,7 +99,7 @@ def _decision(before: Record | None, champion: Release) -> Record | None:
 def _apply(
     folder: ServiceFolder, resolved: Resolved, desired: Desired, record: Record | None
 ) -> None:
-    check_port(folder, desired.service.gateway)
+    check_machine(folder, desired.service.gateway)
     models = ModelStore(folder.project)
     with models.reserved():
         resolved.place(models)

@@ -21,7 +21,7 @@ from openautoglm.deploy.local.ports import check_free
 from openautoglm.deploy.local.status import Status, now, read_status
 from openautoglm.deploy.local.supervisor import Supervisor
 from openautoglm.deploy.local.unit import Unit
-from openautoglm.errors import DeployError, RouterError
+from openautoglm.errors import ConfigError, DeployError, RouterError
 from openautoglm.routing.envoy import admin
 
 _LOOK_SECONDS = 0.05
@@ -35,12 +35,17 @@ _CONTROLLER = "controller"
 Say = Callable[[str], None]
 
 
-def check_port(folder: ServiceFolder, gateway: Gateway) -> None:
-    """Refuse a port for the gateway that somebody else has, before anything is done.
+def check_machine(folder: ServiceFolder, gateway: Gateway) -> None:
+    """Refuse what this machine does not allow, before anything is done.
 
     Raises:
-        StoreError: It is taken, or the host is not of this machine.
+        StoreError: The gateway's port is taken, or its host is not of this machine.
+        ConfigError: This is no Linux, whose locks and /proc keep processes from running twice.
     """
+    if sys.platform != "linux":
+        raise ConfigError(
+            f"a service runs on Linux, not on {sys.platform}", hint="openautoglm serve"
+        )
     mine = {(u.host, u.port) for u in Supervisor(folder).units() if u.kind == "gateway"}
     if (gateway.host, gateway.port) not in mine:
         check_free(gateway.host, gateway.port)

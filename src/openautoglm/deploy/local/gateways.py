@@ -25,8 +25,8 @@ _STOP_SECONDS = 5.0
 def gateway_units(folder: ServiceFolder, gateway: Gateway) -> list[Unit]:
     """The processes that are wanted; their bootstrap files are written.
 
-    A process is named by its bootstrap and command: one with others is another process. Everything else
-    about the gateway reaches running processes through watched files.
+    A process is named by its bootstrap and command: one with others is another process.
+    Everything else about the gateway reaches running processes through watched files.
     """
     # A listener that is changed lets its old connections end what they are doing.
     drain = max(_LISTENER_DRAIN_SECONDS, math.ceil(gateway.timeout_ms / 1000))

