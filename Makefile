@@ -41,6 +41,8 @@ lint: setup-lint
 bench: setup-test
 	python benchmarks/run.py
 	python benchmarks/replica.py --write
+	python benchmarks/gateway.py --write
+	python benchmarks/balancing.py --write
 
 sweep: setup-test
 	python benchmarks/sweep.py

@@ -1,12 +1,11 @@
 """How the gateway picks a replica, when one of four is slower than the others.
 
-    python benchmarks/balancing.py [--seconds 10]
+    python benchmarks/balancing.py [--seconds 10] [--write]
 
 Four backends answer 400, 400, 400 and 280 requests a second, one after the other, and tell their
 load as a replica does; 100 clients ask in a closed loop, through one real Envoy, with each policy
-in turn. Round robin gives the slow one a quarter of the requests: soon all clients wait there, and
-no more than 4 * 280 requests a second are answered. No policy can answer more than the sum, 1,480:
-1.32 times as many. Measuring begins after ten seconds: load-weighted shares take some to settle.
+in turn. Round robin gives the slow one a quarter of the requests: soon all clients wait there.
+Measuring begins after ten seconds: load-weighted shares take some to settle.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal, get_args
@@ -28,9 +27,10 @@ from typing import Literal, get_args
 import load
 import uvloop
 import wire
-from document import described, table
+from document import described, table, write_section
 
 from openautoglm.config.service import Gateway
+from openautoglm.config.serving import Serving
 from openautoglm.routing.envoy import admin, bootstrap
 from openautoglm.routing.envoy.router import EnvoyRouter
 from openautoglm.routing.routes import Endpoint, Routes
@@ -44,17 +44,26 @@ CLIENTS = 100
 WARMUP = 10.0
 QUEUE = 512
 """Requests that a backend's queue holds, for the share of it that is taken."""
-IDLE = 75.0
 
 
 def main() -> None:
-    """Measure each policy and print how they compare with round robin."""
+    """Measure each policy beside round robin; with `--write` into `docs/benchmarks.md` too."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md too")
     given = parser.parse_args()
-    print(described())
+    head = f"{described()} {given.seconds:g} s each."
     results = {policy: measured(policy, given.seconds) for policy in get_args(Policy)}
-    print(table(("", "requests/s", "mean ms", "p99 ms", "rate", "p99"), compared(results)))
+    header = ("", "requests/s", "mean ms", "p99 ms", "rate", "p99")
+    turns, most = len(CAPACITIES) * min(CAPACITIES), sum(CAPACITIES)
+    bound = (
+        f"Capacities of {', '.join(map(str, CAPACITIES))} requests/s bound round robin to "
+        f"{turns:,}/s and any policy to {most:,}/s: {most / turns:.3f} times as many."
+    )
+    text = "\n\n".join([head, table(header, compared(results)), bound])
+    print(text)
+    if given.write:
+        write_section("benchmarks/balancing.py", text)
 
 
 def compared(results: dict[Policy, load.Result]) -> Iterator[tuple[str, ...]]:
@@ -62,43 +71,43 @@ def compared(results: dict[Policy, load.Result]) -> Iterator[tuple[str, ...]]:
     base = results["round_robin"]
     for policy, one in results.items():
         rate, slow = one.rate(), one.percentile(99)
-        yield (
-            policy,
-            f"{rate:,.0f}",
-            f"{one.of().mean():.0f}",
-            f"{slow:.0f}",
-            f"{rate / base.rate():.2f}",
-            f"{slow / base.percentile(99):.2f}",
-        )
+        told = [f"{figure:,.0f}" for figure in (rate, one.of().mean(), slow)]
+        yield policy, *told, f"{rate / base.rate():.2f}", f"{slow / base.percentile(99):.2f}"
 
 
 def measured(policy: Policy, seconds: float) -> load.Result:
     """Fresh backends and a fresh gateway, all clients through it."""
-    with backends() as endpoints, gateway(policy, endpoints) as port:
-        request = wire.post("/v1/predict", b"{}")
-        return load.closed(
-            (HOST, port), [request], connections=CLIENTS, seconds=seconds, warmup=WARMUP
-        )
+    settings = Gateway(port=free_port(), processes=1, balancing=policy)
+    with backends() as endpoints, gateway(settings) as (router, _):
+        router.apply(Routes({"v": endpoints}, {"v": 100}))
+        request, address = wire.post("/v1/predict", b"{}"), (HOST, settings.port)
+        return load.closed(address, [request], connections=CLIENTS, seconds=seconds, warmup=WARMUP)
 
 
 @contextmanager
-def gateway(policy: Policy, endpoints: tuple[Endpoint, ...]) -> Iterator[int]:
-    """One Envoy before the endpoints; its port."""
-    with tempfile.TemporaryDirectory(prefix="openautoglm-") as name:
-        folder, place = Path(name), Path(name) / "gateway.sock"
-        settings = Gateway(port=free_port(), processes=1, balancing=policy)
-        router = EnvoyRouter(folder, settings, replica_idle_seconds=IDLE, admins=lambda: [place])
-        router.apply(Routes({"v": endpoints}, {"v": 100}))
-        told = folder / "bootstrap.json"
-        told.write_text(json.dumps(bootstrap.render(folder, admin=place)))
-        running = subprocess.Popen(bootstrap.command(told))
-        try:
-            while not admin.ready(place):
-                time.sleep(0.01)
-            yield settings.port
-        finally:
-            running.kill()
-            running.wait()
+def gateway(settings: Gateway) -> Iterator[tuple[EnvoyRouter, list[subprocess.Popen[bytes]]]]:
+    """Envoys with the product's own files, ready: what gives them routes, and their processes.
+
+    Raises:
+        RuntimeError: One ended; it has told why.
+    """
+    processes: list[subprocess.Popen[bytes]] = []
+    with tempfile.TemporaryDirectory(prefix="openautoglm-") as name, ExitStack() as stack:
+        folder = Path(name)
+        admins = [folder / f"gateway-{number}.sock" for number in range(settings.processes)]
+        idle = Serving().limits.idle_seconds
+        router = EnvoyRouter(folder, settings, replica_idle_seconds=idle, admins=lambda: admins)
+        router.prepare()
+        for place in admins:
+            told = place.with_suffix(".json")
+            told.write_text(json.dumps(bootstrap.render(folder, admin=place)))
+            processes.append(stack.enter_context(subprocess.Popen(bootstrap.command(told))))
+            stack.callback(processes[-1].kill)
+        while not all(map(admin.ready, admins)):
+            if any(one.poll() is not None for one in processes):
+                raise RuntimeError("an Envoy did not start")
+            time.sleep(0.01)
+        yield router, processes
 
 
 @contextmanager
@@ -181,9 +190,8 @@ class Client(asyncio.Protocol):
 
 def free_port() -> int:
     """A port that nobody has now."""
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return found.getsockname()[1]
+    with socket.create_server((HOST, 0)) as found:
+        return int(found.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 
 import pytest
 
+from openautoglm.deploy.local.apply import look_after
+from openautoglm.deploy.local.status import now
 from tests.support.site import processes, site
 from tests.support.traffic import Traffic
 from tests.support.wait import until
@@ -31,19 +34,22 @@ def kill(small, unit):
     return pid
 
 
-def whole_again(small, before, killed):
-    """Wait until every process lives, the killed one under another id, and all are healthy."""
+def whole_again(small, before, *killed):
+    """Wait until every process lives, the killed ones under other ids, and all are healthy."""
 
-    def whole():
+    def replaced():
         now = small.pids()
-        return (
-            now.keys() == before.keys()
-            and now[killed] != before[killed]
-            and all(now[unit] == before[unit] for unit in before if unit != killed)
-            and small.status().healthy
+        return now.keys() == before.keys() and all(
+            (now[unit] != before[unit]) == (unit in killed) for unit in before
         )
 
-    until(whole, seconds=6 * WHOLE_AGAIN, what=f"whole again without {killed}")
+    until(replaced, seconds=6 * WHOLE_AGAIN, what=f"others in the place of {killed}")
+    since = now()
+    until(
+        lambda: small.status().time > since and small.status().healthy,
+        seconds=6 * WHOLE_AGAIN,
+        what=f"health without {killed}",
+    )
     assert len(processes(small.root)) == len(set(small.pids().values())) + supervised(small)
 
 
@@ -64,6 +70,26 @@ def test_it_is_whole_again_and_at_most_what_was_under_way_is_lost(small, victim)
         until(lambda: traffic.good > seen + 50, what="traffic afterwards")
     # What a replica had under way is asked again of another one.
     assert len(traffic.failures) <= (CLIENTS if victim == "gateway" else 0), traffic.failures
+
+
+@pytest.mark.sweep
+def test_a_hundred_kills_of_one_or_several_at_random(small, record_property):
+    rng = random.Random(0)
+    for _ in range(100):
+        before = small.pids()
+        victims = rng.sample(sorted(before), rng.choice((1, 1, 1, 2)))
+        gateways = sum(unit.startswith("gateway") for unit in victims)
+        replicas = sum(unit.startswith("replica") for unit in victims)
+        with Traffic(small.port, clients=CLIENTS) as traffic:
+            until(lambda traffic=traffic: traffic.good > 20, what="traffic")
+            for unit in victims:
+                os.kill(before[unit], signal.SIGKILL)
+            if {"supervisor", "controller"} <= set(victims):  # each would start the other again
+                look_after(small.folder)
+            whole_again(small, before, *victims)
+        if gateways < 2 and replicas < 2:  # else nobody is left to answer for a moment
+            assert len(traffic.failures) <= gateways * CLIENTS, (victims, traffic.failures)
+    record_property("cases", 100)
 
 
 def test_all_at_once_come_back_with_the_next_command(small):

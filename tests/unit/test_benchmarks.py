@@ -78,3 +78,26 @@ def test_a_part_of_a_sweep_replaces_its_own_laws_only(script):
         {"law": "b", "cases": 9},
         {"law": "c", "cases": 1},
     ]
+
+
+def test_cpu_seconds_know_which_are_envoys(script):
+    spent = script("gateway").Spent
+    since = spent(5.0, 2.0) - spent(1.5, 0.5)
+    assert (since, since.envoy) == (3.5, 1.5)
+
+
+def test_the_gateway_is_told_beside_the_bare_replica_of_the_same_round(script):
+    gateway, turns = script("gateway"), script("peers.turns")
+    point = turns.Point(8, None)
+
+    def found(rate, p99, envoy):
+        cpu = gateway.Spent(0.1 + envoy, envoy)
+        return turns.Found(rate, 1.0, p99, cpu, failed=0, others=0.0)
+
+    rounds = {
+        (point, gateway.BARE): [found(1000, 2.0, 0.0), found(2000, 4.0, 0.0)],
+        (point, "1 Envoy"): [found(500, 3.0, 0.05), found(1000, 6.0, 0.07)],
+    }
+    rows = gateway.point_table(point, rounds).splitlines()
+    told = [cell.strip() for cell in rows[3].strip("|").split("|")]
+    assert told == ["1 Envoy", "750", "0.50", "1.00", "1.00", "4.50", "1.50", "60", "100"]

@@ -1,7 +1,9 @@
 """How a replica of a variant is picked.
 
-*least_request* looks at every replica and takes the one with the fewest requests under way. It
-needs nobody's report and follows at once, but a gateway counts only its own requests.
+*least_request* draws two replicas and takes the one with fewer requests under way. It needs
+nobody's report and follows at once, but a gateway counts only its own requests. It does not look
+at every replica: one that just died has the fewest, so each new request and each retry would go
+there, and nowhere else.
 
 *load_weighted* gives each replica a share by the ORCA reports in its answers. Those count the work
 of all gateways and of clients that ask a replica directly, and errors too; they are a second old,
@@ -20,7 +22,7 @@ from openautoglm.routing.envoy.message import Message, duration, extension
 
 _POLICIES = "load_balancing_policies"
 _SETTINGS: dict[str, Message] = {
-    "least_request": {"selection_method": "FULL_SCAN"},
+    "least_request": {},
     "round_robin": {},
     "client_side_weighted_round_robin": {
         # From a replica's first report until its weight counts: its first second is half empty.

@@ -76,5 +76,7 @@ def _retries(retries: Retries) -> Message:
                 "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
             )
         ],
-        "host_selection_retry_max_attempts": 5,
+        # Of two replicas, the one that died is drawn three times in four: fewer draws would end
+        # with it too often.
+        "host_selection_retry_max_attempts": 100,
     }
