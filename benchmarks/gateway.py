@@ -5,8 +5,7 @@
 Model, texts, points and the two replicas behind one port are those of `replica.py`. The Envoys are
 as a service with default settings has them; they run on the cores that the replicas and the load
 use. Ways take turns of a second within each point, and who waits is stopped. Figures are medians
-over rounds, ratios medians of those within a round; CPU is microseconds a request, in all
-processes of a kind.
+over rounds, ratios medians of those within a round; CPU is microseconds a request.
 """
 
 from __future__ import annotations
@@ -163,6 +162,8 @@ def through(count: int, server: Server) -> Iterator[Way]:
     with gateway(settings) as (router, processes):
 
         def renew() -> None:
+            if any(one.poll() is not None for one in processes):
+                raise RuntimeError("an Envoy ended; it has told why")
             name = f"turn-{next(turns)}"
             router.apply(Routes({name: (Endpoint(*server.address),)}, {name: 100}))
 

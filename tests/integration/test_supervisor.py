@@ -82,6 +82,14 @@ def test_a_unit_that_is_killed_is_started_again(supervisor, folder):
     until(lambda: pid_of(folder, "one") != old)
 
 
+def test_a_unit_keeps_the_pipe_that_supervisord_gave_it_for_input(supervisor, folder):
+    supervisor.add(unit("replica-0"))
+    supervisor.ensure()
+    pid = pid_of(folder, "replica-0")
+    until(lambda: psutil.Process(pid).name() == "sleep")
+    assert os.readlink(f"/proc/{pid}/fd/0").startswith("pipe:")
+
+
 def test_a_unit_that_hangs_is_started_again(supervisor, folder):
     supervisor.add(unit("one"))
     supervisor.ensure()

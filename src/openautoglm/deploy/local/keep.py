@@ -152,7 +152,6 @@ def _become(descriptor: int, log: str, changes: list[str], command: list[str]) -
     os.set_inheritable(descriptor, True)
     # Of one length, so that it takes no room on a full disk but the first time.
     os.pwrite(descriptor, b"%10d %5d\n" % (os.getpid(), descriptor), 0)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     try:
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     except OSError:  # a full disk; to serve without a log is better than not to serve
@@ -177,8 +176,11 @@ def main(arguments: list[str]) -> int:
         if os.fork():
             return 0
         os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         descriptor = _try(lock)
     else:
+        # Its standard input stays what supervisord gave it. Were that closed, supervisord 4.3 might
+        # poll its end of the pipe for ever, under a number that it had once polled for output.
         under = option.removeprefix("--under=")
         descriptor = _take(lock, under, float(seconds), signals)
     if descriptor is None:
