@@ -46,6 +46,8 @@ def test_a_page_without_its_marks_is_refused(script, page):
 SECTIONS = [
     *(f"benchmarks/{name}.py" for name in ("run", "quality", "int8", "variants", "gpu", "replica")),
     "benchmarks/replica.py --size 6x384",
+    *(f"benchmarks/gateway.py{size}" for size in ("", " --size 6x384")),
+    "benchmarks/balancing.py",
 ]
 
 
