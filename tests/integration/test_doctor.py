@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from openautoglm.cli import checks
+from openautoglm.cli import checks, live_checks
 from openautoglm.cli.main import app
 from tests.support.project import ROOT
 
@@ -38,6 +38,19 @@ def test_production_asks_for_more(project):
     assert "of 16" in text
     assert "of 32 GB" in text
     assert "of 500 GB" in text
+
+
+@pytest.mark.parametrize(("found", "level"), [("128", "note"), ("512", "ok")])
+def test_too_few_inotify_instances_come_with_their_command(
+    project, tmp_path, monkeypatch, found, level
+):
+    setting = tmp_path / "max_user_instances"
+    setting.write_text(f"{found}\n", encoding="ascii")
+    monkeypatch.setattr(live_checks, "_INOTIFY", setting)
+    _, text = doctor("--project", project, [])
+    [line] = [line for line in text.splitlines() if line.startswith("inotify")]
+    assert line.split()[2:4] == [level, found]
+    assert ("sysctl fs.inotify.max_user_instances=512" in line) == (level == "note")
 
 
 def test_a_part_that_is_missing_comes_with_its_command(project, monkeypatch):

@@ -282,3 +282,18 @@ def test_predict_of_another_model_is_not_found(numeric):
     with pytest.raises(grpc.RpcError) as caught:
         predict(numeric[1], *[1.0] * 13, name="other")
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_questions_for_health_are_known_as_such(text_model, monkeypatch):
+    seen = []
+    with serving(text_model) as (predictor, address), triton.InferenceServerClient(address) as sent:
+        monkeypatch.setattr(
+            predictor.observer, "answered", lambda context, *_: seen.append(context.probe)
+        )
+        health(address)
+        sent.is_server_live()
+        sent.is_server_ready()
+        sent.is_model_ready(IDENTITY.name)
+        sent.get_server_metadata()
+        infer(address, infer_request("a"))
+    assert seen == [True] * 4 + [False] * 2

@@ -348,6 +348,18 @@ def test_no_text_of_a_request_is_logged(serve):
     assert "lfeinhalb" not in log
 
 
+@pytest.mark.parametrize(("access_log", "told"), [("traced", 2), ("all", 6)])
+def test_questions_for_health_are_logged_only_with_all(serve, access_log, told):
+    paths = ("/health/live", "/v2/health/ready", "/v2/models/small/ready", "/health/ready")
+    with serve("traces.ratio=1", f"access_log={access_log}") as replica:
+        for one in (*map(get, paths), post({"text": "a"}), get("/openapi.json")):
+            with Wire(replica) as wire:
+                assert wire.send(one).answer().status == 200
+        assert replica.stop() == 0
+        log = replica.log.read_text(encoding="utf-8")
+    assert log.count('"answered"') == told
+
+
 def test_a_replica_imports_nothing_that_makes_a_model(text_folder, tmp_path):
     log = tmp_path / "log"
     with serving(text_folder, log, PYTHONPROFILEIMPORTTIME="1") as replica:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -180,7 +181,9 @@ def test_a_folder_whose_name_cannot_fit_asks_for_one(refused):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("model: models:/news\n", "models:/NAME@ALIAS, models:/NAME/VERSION"),
+        ("model: models:/\n", "models:/NAME@ALIAS, models:/NAME/VERSION"),
+        ("model: models:/news\n", "models:/news@champion (version 1), models:/news/1, models:/"),
+        ("model: models:/news/latest\n", "models:/news@challenger (version 2)"),
         ("model: models:/new@champion\n", "models:/news@champion"),
         ("model: models:/news@best\n", "challenger (version 2), champion (version 1)"),
         ("model: models:/news/7\n", "champion (version 1), 1, 2"),
@@ -188,6 +191,7 @@ def test_a_folder_whose_name_cannot_fit_asks_for_one(refused):
         ("model: bert-large\n", "models:/news@champion (base bert-base-chinese)"),
         ("model: bert-large\n", "models:/plain@champion (no base)"),
         ("model: none\n", "no champion was fine-tuned"),
+        ("model: news\n", "did you mean models:/news@champion?"),
     ],
 )
 def test_a_model_that_is_not_there_lists_those_that_are(refused, text, said):
@@ -198,6 +202,13 @@ def test_a_model_that_is_not_there_lists_those_that_are(refused, text, said):
 
 def test_a_folder_that_is_no_model_is_told(refused):
     assert "no compressed model" in refused("model: empty\n", ArtifactError)
+
+
+def test_a_folder_of_another_step_says_which_one_is_meant(refused):
+    found = refused("model: reports/evaluation\n", ArtifactError)
+    assert "there is no compressed model" in found
+    assert "payload/model.json and choice.json" in found
+    assert "model: models/compressed" in found
 
 
 def test_a_folder_that_was_changed_is_told(refused):
@@ -239,6 +250,31 @@ def test_a_registry_that_does_not_answer_is_told(refused, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     for model in ("models:/news@champion", "bert-base-chinese"):
         assert "does not answer" in refused(f"model: {model}\n", StoreError)
+
+
+def test_a_version_that_lost_its_tags_is_told(own, refused):
+    open_store(own).client.delete_model_version_tag("news", "1", "model.family")
+    found = refused("model: models:/news/1\n", project=own)
+    assert "no tag model.family" in found
+    assert "config.yaml:1, key model" in found
+
+
+def test_a_champion_that_cannot_be_served_is_in_the_way_of_its_own_base_only(own, find, refused):
+    open_store(own).client.delete_model_version_tag("twin-a", "1", "model.family")
+    found = find("model: bert-base-chinese\n", project=own)
+    assert found.release.origin == "models:/news/1"
+    told = refused("model: roberta\n", project=own)
+    assert "twin-a version 1" in told
+    assert "config.yaml:1, key model" in told
+
+
+def test_a_champion_that_is_not_ready_is_in_the_way_of_its_own_base_only(own, find, refused):
+    with sqlite3.connect(own.root / "mlflow.db") as database:
+        database.execute("update model_versions set status = 'PENDING' where name = 'plain'")
+    database.close()
+    found = find("model: bert-base-chinese\n", project=own)
+    assert found.release.origin == "models:/news/1"
+    assert "has the status PENDING" in refused("model: models:/plain@champion\n", project=own)
 
 
 @pytest.mark.parametrize("model", ["models:/news@champion", "bert-base-chinese"])

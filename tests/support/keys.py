@@ -61,7 +61,7 @@ def mutated(path: Path) -> Service:
 
 def _others(path: Path, found: Any) -> Iterator[Any]:
     if isinstance(found, int | float) and not isinstance(found, bool):
-        yield from (found + 1, found - 1, found + 1024, found / 2)
+        yield from (found + 1, found - 1, found + 1024, found - 1024, found / 2)
     if found is None:
         yield 7
     for annotation in _annotations(path):

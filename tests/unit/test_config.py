@@ -6,6 +6,7 @@ import pytest
 
 from openautoglm.config.params import Params, TrainParams, dvc_keys, view
 from openautoglm.config.project import find_project
+from openautoglm.config.service import Service
 from openautoglm.config.yaml import load
 from openautoglm.errors import ConfigError
 
@@ -31,9 +32,9 @@ def write(tmp_path):
     return write
 
 
-def message(path):
+def message(path, model=Params):
     with pytest.raises(ConfigError) as caught:
-        load(path, Params)
+        load(path, model)
     assert caught.value.exit_code == 2
     return str(caught.value)
 
@@ -77,6 +78,93 @@ def test_several_problems_are_told_at_once(write):
     text = message(write(GOOD.replace("lr: 0.001", "lrr: 1\n  epochs: 0")))
     assert "lrr" in text
     assert "train.epochs" in text
+
+
+def test_each_problem_has_its_place_and_what_is_allowed(write):
+    path = write("model: m\nreplicas: x\ngateway: {port: 0}\n")
+    assert message(path, Service).splitlines() == [
+        'found "x"',
+        f"  where:   {path}:2, key replicas",
+        "  allowed: a whole number",
+        "also: found 0",
+        f"  where:   {path}:3, key gateway.port",
+        "  allowed: 1 or more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "keys"),
+    [
+        ("[{task: foo}]", ["pipeline.0.task"]),
+        ("[{labels: [1, 2]}]", ["pipeline.0.labels.0", "pipeline.0.labels.1"]),
+        ("[{labels: [1, b], lables: []}]", ["pipeline.0.lables", "pipeline.0.labels.0"]),
+        ("[]", ["pipeline"]),
+    ],
+)
+def test_a_list_is_not_told_beside_what_is_wrong_in_it(write, pipeline, keys):
+    lines = message(write(f"model: m\npipeline: {pipeline}\n"), Service).splitlines()
+    assert [line.split("key ")[1] for line in lines if "where:" in line] == keys
+
+
+def test_an_unknown_key_in_a_list_lists_those_of_the_list(write):
+    text = message(write("model: m\npipeline: [{lables: [a, b]}]\n"), Service)
+    assert "allowed: labels, task" in text
+    assert "did you mean `labels`?" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("pipeline: []", "a list of 1 or more"),
+        ("pipeline: [{}, {}]", "a list of 1 or fewer"),
+        ("pipeline: x", "a list"),
+        ("gateway: 3", "keys and values"),
+        ("name: Not_A", "up to 40 small letters, digits and dashes, no dash first or last"),
+        ("quantization: ''", "a text of 1 or more characters"),
+        ("replicas: 1.5", "a whole number"),
+        ("replicas: true", "a whole number"),
+        ("replicas: 101", "100 or less"),
+        ("quantization: 3", "a text"),
+        ("gateway: {balancing: x}", "least_request, round_robin or load_weighted"),
+        ("gateway: {limits: {header_bytes: 1025}}", "a multiple of 1024"),
+        ("gateway: {ejection: {seconds: x}}", "a number"),
+    ],
+)
+def test_what_is_allowed_is_told_in_plain_words(write, text, allowed):
+    lines = message(write(f"model: m\n{text}\n"), Service).splitlines()
+    told = [line.removeprefix("  allowed: ") for line in lines if line.startswith("  allowed: ")]
+    assert told == [allowed]
+
+
+@pytest.mark.parametrize("key", ["gateway", "pipeline", "replicas"])
+def test_nothing_is_called_so_and_may_be_left_out(write, key):
+    text = message(write(f"model: m\n{key}:\n"), Service)
+    assert "found nothing\n" in text
+    assert f"leave `{key}` out" in text
+
+
+@pytest.mark.parametrize("text", ["replicas: 2\n", "model:\n"])
+def test_a_model_that_is_not_given_says_how_to_give_one(write, text):
+    told = message(write(text), Service)
+    for way in ("models:/NAME@ALIAS", "models:/NAME/VERSION", "a folder", "the base model"):
+        assert way in told
+
+
+def test_every_kind_of_a_section_is_offered(write):
+    text = message(write(GOOD.replace("kind: file", "kind: disk")))
+    assert "kind: package, file, huggingface, dvc" in text
+
+
+def test_a_file_that_is_not_there_says_what_to_write(tmp_path):
+    text = message(tmp_path / "config.yaml", Service)
+    assert "there is no such file" in text
+    assert "write it, with `model:` models:/NAME@ALIAS" in text
+    assert "-c FILE" in text
+
+
+def test_a_file_that_is_not_there_may_be_the_one_beside(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    assert f"did you mean {tmp_path / 'config.yaml'}?" in message(tmp_path / "confg.yml", Service)
 
 
 @pytest.mark.parametrize(

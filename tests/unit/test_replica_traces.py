@@ -369,6 +369,17 @@ def test_an_exception_is_text_with_its_place_and_cause(log):
     assert line["exception"].endswith("ValueError")
 
 
+@pytest.mark.parametrize(("access_log", "told"), [("traced", False), ("all", True)])
+def test_a_question_for_health_is_told_only_where_all_is(sink, log, access_log, told):
+    gauges, tracing = Gauges(*(5 * [lambda: 0.0])), Tracing.start(IDENTITY)
+    observer = Observer(Metrics(IDENTITY, gauges), Load(lambda: 0.0, 0.0), tracing, access_log)
+    context = request()
+    context.probe = True
+    observer.answered(context, "200", context.started, None, None)
+    tracing.stop()
+    assert bool(sink.requests) == bool(log()) == told
+
+
 def test_no_text_of_a_request_is_logged(log):
     context = request()
     gauges = Gauges(*(5 * [lambda: 0.0]))

@@ -63,7 +63,7 @@ def test_the_project_s_own_file_serves_the_built_in_model():
     assert found.pipeline[0].labels is None
 
 
-@pytest.mark.parametrize("percent", ["70%", "70 %", "0.5%", "33.333333333%", "0.00001%", "100%"])
+@pytest.mark.parametrize("percent", ["70%", "70 %", "0.5%", "33.333333333%", "0.00001%", "95%"])
 def test_what_was_stored_is_what_was_read(write, percent):
     found = load(write(NEWS.replace("70%", percent)), Service)
     assert Service.model_validate_json(found.model_dump_json()) == found
@@ -82,11 +82,20 @@ def test_what_is_no_percentage_is_told_what_one_is(write, given):
     assert "70%" in message(write(NEWS.replace("70%", given)))
 
 
-@pytest.mark.parametrize("given", ["0%", "100.1%", "9" * 400 + "%"])
-def test_a_percentage_has_bounds(write, given):
-    assert "config.yaml:5, key autoscale.cpu_threshold" in message(
-        write(NEWS.replace("70%", given))
-    )
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("0%", "found 0%, allowed: above 0%"),
+        ("100.1%", "found 100.1%, allowed: above 0% and at most 100%"),
+        ("96%", "found 96%, allowed: above 0% and at most 95%"),
+        ("9" * 400 + "%", "found 9999"),
+        ("", "found nothing, which is no percentage such as 70%"),
+    ],
+)
+def test_a_percentage_has_bounds_in_percent(write, given, said):
+    told = message(write(NEWS.replace("70%", given)))
+    assert said in told
+    assert "config.yaml:5, key autoscale.cpu_threshold" in told
 
 
 def test_a_mistyped_key_is_told_the_nearest_one(write):
@@ -106,8 +115,19 @@ def test_a_mistyped_key_is_told_the_nearest_one(write):
         ("gateway: {ejection: {consecutive_failures: 0, seconds: 9}}", "gateway.ejection", "no me"),
         ("gateway: {host: localhost}", "key gateway.host", "127.0.0.1"),
         ("gateway: {limits: {header_bytes: 1500}}", "gateway.limits.header_bytes", "1024"),
+        ("gateway: {breakers: {connections: 1024}}", "key gateway.breakers.connections", "960 or"),
+        ("serving: {limits: {connections: 2}}", "key serving.limits.connections", ": 576"),
+        ("gateway: {limits: {header_bytes: 16384}}", "key gateway.limits.header_bytes", "17408"),
+        ("serving: {limits: {header_bytes: 9000}}", "key serving.limits.header_bytes", "7168 or"),
+        *(
+            (f"gateway: {{processes: 3, {section}: {{{name}: 2}}}}", f"{section}.{name}", "3 or")
+            for section, name in (
+                *(("limits", name) for name in ("requests_per_second", "connections")),
+                *(("breakers", name) for name in ("requests", "pending", "connections")),
+            )
+        ),
         ("pipeline: [{labels: [a, b, a]}]", "key pipeline.0.labels", "twice"),
-        ("pipeline: [{}, {}]", "key pipeline", "at most 1"),
+        ("pipeline: [{}, {}]", "key pipeline", "1 or fewer"),
         ("name: Big Model", "key name", "Big Model"),
     ],
 )

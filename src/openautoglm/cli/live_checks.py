@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from openautoglm.cli.check import Check, told
 from openautoglm.config.project import Project
@@ -12,14 +13,19 @@ from openautoglm.config.service import Service
 from openautoglm.config.yaml import load
 from openautoglm.errors import InputError
 
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+_INSTANCES = 512  # an Envoy takes 5 for one variant, and 2 for each further one
+
 
 def live_checks(project: Project) -> Iterator[Check]:
-    """Envoy, `config.yaml` and the gateway's port.
+    """Envoy and what it needs of the kernel, `config.yaml` and the gateway's port.
 
     Args:
         project: Whose file.
     """
     yield _envoy()
+    if sys.platform == "linux":
+        yield _inotify()
     if not project.config_file.is_file():
         yield Check("config.yaml", "note", "none here", "openautoglm deploy -c FILE needs one")
         return
@@ -46,6 +52,21 @@ def _envoy() -> Check:
         )
     # `envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`
     return Check("Envoy", "ok", done.stdout.strip().split("/")[-4])
+
+
+def _inotify() -> Check:
+    try:
+        found = int(_INOTIFY.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # a sandbox need not show it
+        return Check("inotify instances", "note", f"{_INOTIFY} cannot be read")
+    if found >= _INSTANCES:
+        return Check("inotify instances", "ok", str(found))
+    return Check(
+        "inotify instances",
+        "note",
+        f"{found} for all processes of a user; a service of two Envoys takes some 14",
+        f"sysctl fs.inotify.max_user_instances={_INSTANCES}",
+    )
 
 
 def _port(project: Project, service: Service) -> Check:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.local.logs import last_lines
 from openautoglm.errors import ConfigError
 
 _LOOK_SECONDS = 0.2
-_TAIL_BYTES = 1 << 20
 
 
 def logs(folder: ServiceFolder, *, unit: str | None, lines: int, follow: bool) -> None:
@@ -27,8 +27,8 @@ def logs(folder: ServiceFolder, *, unit: str | None, lines: int, follow: bool) -
     """
     read: dict[Path, int] = {}
     for file in _files(folder, unit):
-        read[file] = file.stat().st_size
-        for line in _tail(file, lines):
+        read[file] = _size(file)
+        for line in last_lines(folder, file.stem, lines) if lines else ():
             print(f"{file.stem} | {line}")
     if not read:
         raise ConfigError(
@@ -47,21 +47,23 @@ def _files(folder: ServiceFolder, unit: str | None) -> list[Path]:
     return sorted(file for file in folder.logs.glob("*.log") if file.stem.startswith(unit or ""))
 
 
-def _tail(file: Path, lines: int) -> list[str]:
-    with file.open("rb") as stream:
-        stream.seek(max(0, file.stat().st_size - _TAIL_BYTES))
-        found = stream.read().decode(errors="replace").splitlines()
-    return found[-lines:] if lines else []
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # old logs are removed while they are looked at
+        return 0
 
 
 def _added(file: Path, read: dict[Path, int]) -> Iterator[str]:
     """Whole lines since the last look; from the start again when the log was cut."""
-    size = file.stat().st_size
-    if size < read.get(file, 0):
+    if _size(file) < read.get(file, 0):
         read[file] = 0
-    with file.open("rb") as stream:
-        stream.seek(read.get(file, 0))
-        data = stream.read()
+    try:
+        with file.open("rb") as stream:
+            stream.seek(read.get(file, 0))
+            data = stream.read()
+    except FileNotFoundError:
+        return
     end = data.rfind(b"\n") + 1
     read[file] = read.get(file, 0) + end
     yield from data[:end].decode(errors="replace").splitlines()

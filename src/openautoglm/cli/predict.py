@@ -18,7 +18,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openautoglm.client import Client, DeadlineExceededError, Prediction, ReplicaError
+from openautoglm.client import (
+    Client,
+    DeadlineExceededError,
+    Prediction,
+    ReplicaError,
+    UnreachableError,
+)
 from openautoglm.errors import InputError
 from openautoglm.observability.progress import say, working_on
 from openautoglm.text.normalise import normalise
@@ -180,5 +186,10 @@ def _in_words_of_the_command(error: ReplicaError, source: Path | None) -> None:
         first, last = error.rows.start + 1, error.rows.stop
         error.where = f"{name}, lines {first} to {last} (text[0] is line {first})"
     error.rows = None
+    if isinstance(error, UnreachableError):
+        error.hint = (
+            "openautoglm status shows where a service answers, then: --url http://HOST:PORT; "
+            "or bring one up: openautoglm deploy, openautoglm serve"
+        )
     if isinstance(error, DeadlineExceededError):
         error.hint = "more time: --timeout SECONDS"

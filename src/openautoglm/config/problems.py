@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from openautoglm.config.wording import allowed
 from openautoglm.errors import ConfigError
 
 Location = tuple[str | int, ...]
@@ -54,48 +56,81 @@ def _fault(value: Any) -> str | None:
     return None
 
 
-def describe(
-    source: Source, data: Any, model: type[BaseModel], entry: Mapping[str, Any]
+def refusal(
+    source: Source, data: Any, model: type[BaseModel], found: ValidationError
 ) -> ConfigError:
-    """One of pydantic's complaints as an error of ours.
+    """All of pydantic's complaints as an error of ours, each with where and what is allowed.
 
     Args:
         source: Where the keys come from.
         data: The keys and values, which know their lines.
         model: What they must be.
-        entry: An entry of `ValidationError.errors()`.
+        found: The complaints.
     """
+    # A mistyped key is both unknown and missing; the unknown one is what to mend.
+    entries = sorted(found.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
+    located = [(_location(data, entry), entry) for entry in entries]
+    # pydantic does not count values that are wrong, and calls their list too short.
+    outer = {place[:length] for place, _ in located for length in range(len(place))}
+    problems = [
+        _describe(source, data, model, place, entry)
+        for place, entry in located
+        if not (entry["type"] == "too_short" and place in outer)
+    ]
+    texts = list(dict.fromkeys(map(str, problems)))  # branches of a union complain alike
+    return ConfigError("\nalso: ".join(texts)) if len(texts) > 1 else problems[0]
+
+
+def _location(data: Any, entry: Mapping[str, Any]) -> Location:
     # pydantic adds the tag of a union's branch to the location; the file has no such key.
-    kind = entry["type"]
     # A missing key is not in the file; neither is `1` as the text that JSON makes of it.
-    location = _in_file(
-        data, tuple(entry["loc"]), names_a_key=kind in ("missing", "extra_forbidden")
-    )
-    key = ".".join(str(part) for part in location)
-    where = _where(source, data, location)
+    names_a_key = entry["type"] in ("missing", "extra_forbidden")
+    return _in_file(data, tuple(entry["loc"]), names_a_key=names_a_key)
+
+
+def _describe(
+    source: Source,
+    data: Any,
+    model: type[BaseModel],
+    location: Location,
+    entry: Mapping[str, Any],
+) -> ConfigError:
+    kind, where = entry["type"], _where(source, data, location)
+    fields = _fields_at(model, data, location[:-1])
     if kind == "extra_forbidden":
-        siblings = _keys_at(model, data, location[:-1])
+        siblings = sorted(fields)
         near = difflib.get_close_matches(str(location[-1]), siblings, n=1, cutoff=0.5)
         hint = f"did you mean `{near[0]}`?" if near else None
         return ConfigError(
             f"unknown key `{location[-1]}`", where=where, allowed=", ".join(siblings), hint=hint
         )
+    field = fields.get(str(location[-1])) if location else None
+    means = field.description if field else None
     if kind == "missing":
-        return ConfigError(f"the key `{location[-1]}` is missing", where=where)
-    found = json.dumps(entry.get("input"), ensure_ascii=False, default=str)
+        told = f"{location[-1]}: {means}" if means else None
+        return ConfigError(f"the key `{location[-1]}` is missing", where=where, allowed=told)
+    if kind == "value_error":
+        message = str(entry["msg"]).removeprefix("Value error, ")
+        return ConfigError(message, where=_where(source, data, _named(message, data, location)))
+    words = allowed(entry)
+    if entry.get("input") is None:
+        told = f"{words} ({means})" if means else words
+        optional = field is not None and not field.is_required()
+        hint = f"leave `{location[-1]}` out for its default" if optional else None
+        return ConfigError("found nothing", where=where, allowed=told, hint=hint)
+    found = json.dumps(entry["input"], ensure_ascii=False, default=str)
     if len(found) > 80:
         found = found[:77] + "..."
-    message = str(entry["msg"])
-    if kind == "value_error":
-        message = message.removeprefix("Value error, ")
-        # What several sections disagree about names its key first.
-        named = tuple(message.split(maxsplit=1)[0].rstrip(":").split("."))
-        if not key and named[0] in data:
-            where = _where(source, data, named)
-        elif key:
-            where = _where(source, data, (*location, *_key_in(message, data, location)))
-        return ConfigError(message, where=where)
-    return ConfigError(f"found {found}", where=where, allowed=message[0].lower() + message[1:])
+    return ConfigError(f"found {found}", where=where, allowed=words)
+
+
+def _named(message: str, data: Any, location: Location) -> Location:
+    """What a message of ours is about: a key in a section, or one of several sections."""
+    if location:
+        return (*location, *_key_in(message, data, location))
+    # What several sections disagree about names its key first.
+    named = tuple(message.split(maxsplit=1)[0].rstrip(":").split("."))
+    return named if named[0] in data else ()
 
 
 def _key_in(message: str, data: Any, location: Location) -> Location:
@@ -145,20 +180,20 @@ def _line(data: Any, location: Location) -> int:
     return line
 
 
-def _keys_at(model: type[BaseModel], data: Any, location: Location) -> list[str]:
+def _fields_at(model: type[BaseModel], data: Any, location: Location) -> dict[str, FieldInfo]:
     """The keys allowed at a location: fields of the model found by walking the annotations."""
     models: list[type[BaseModel]] = [model]
-    node = data
+    node: Any = data
     for part in location:
-        annotations = [
-            m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields
-        ]
+        node = node[part]
+        if isinstance(part, int):  # a place in a list holds what the list's annotation says
+            continue
+        annotations = [m.model_fields[part].annotation for m in models if part in m.model_fields]
         models = [m for annotation in annotations for m in _models_in(annotation)]
-        node = node[part] if isinstance(node, Mapping) else None
     if isinstance(node, Mapping) and len(models) > 1:
         tagged = [m for m in models if _tag(m) in (None, node.get("kind"))]
         models = tagged or models
-    return sorted({name for m in models for name in m.model_fields})
+    return {name: field for m in models for name, field in m.model_fields.items()}
 
 
 def _tag(model: type[BaseModel]) -> str | None:

@@ -8,8 +8,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from openautoglm.config.bounds import (
+    ADDED_HEADER_BYTES,
+    OTHER_CONNECTIONS,
+    one_for_each_process,
+    room_at_replicas,
+)
 from openautoglm.config.model import Settings
-from openautoglm.config.percent import Percent
+from openautoglm.config.percent import Percent, at_most
 from openautoglm.config.serving import Seconds, Serving
 from openautoglm.config.yaml import read
 
@@ -61,7 +67,7 @@ class Autoscale(Settings):
     """Replicas follow the load, as Kubernetes' HorizontalPodAutoscaler does it."""
 
     # Use ends near 100 %: a higher target would never call for another replica.
-    cpu_threshold: Annotated[Percent, Field(le=95)] = Field(
+    cpu_threshold: Annotated[Percent, at_most(95)] = Field(
         description="CPU use to keep a replica at, of its `serving.threads`; at most 95%",
     )
     min_replicas: int = Field(1, ge=1, le=100, description="never fewer")
@@ -98,7 +104,10 @@ class Retries(Settings):
         json_schema_extra={"default": "25%"},
     )
     budget_floor: int = Field(
-        128, ge=1, le=100_000, description="retries that may be under way whatever the budget says"
+        128,
+        ge=1,
+        le=100_000,
+        description="retries that each process may have under way whatever the budget says",
     )
 
     @model_validator(mode="after")
@@ -109,13 +118,24 @@ class Retries(Settings):
 
 
 class Breakers(Settings):
-    """Bounds on what is under way to one variant; beyond, 503."""
+    """Bounds on what is under way to one variant; beyond, 503.
+
+    Each gateway process counts its own part of them, for HTTP and for gRPC.
+    """
 
     requests: int = Field(1024, ge=1, le=1_000_000, description="requests under way")
     pending: int = Field(
         1024, ge=1, le=1_000_000, description="requests that wait for a connection"
     )
-    connections: int = Field(1024, ge=1, le=1_000_000, description="connections to replicas")
+    # Half of what a replica takes: after a change of settings, old connections that are in use
+    # live on beside new ones.
+    connections: int = Field(
+        512,
+        ge=1,
+        le=65_000,
+        description="connections to replicas; one replica may get all of them, so at least "
+        f"{OTHER_CONNECTIONS} fewer than `serving.limits.connections`",
+    )
 
 
 class Ejection(Settings):
@@ -138,15 +158,25 @@ class GatewayLimits(Settings):
     """Bounds on what clients can make the gateway hold."""
 
     requests_per_second: int | None = Field(
-        None, ge=1, le=10_000_000, description="requests taken; beyond, 429. null sets no bound"
+        None,
+        ge=1,
+        le=10_000_000,
+        description="requests taken, health checks aside; beyond, 429. Each gateway process counts "
+        "its own part. null sets no bound",
     )
-    connections: int = Field(4096, ge=1, le=1_000_000, description="open connections")
+    connections: int = Field(
+        4096,
+        ge=1,
+        le=1_000_000,
+        description="open connections; each gateway process counts its own part",
+    )
     header_bytes: int = Field(
-        16384,
+        15360,
         ge=1024,
         le=98304,
         multiple_of=1024,
-        description="request line and headers together",
+        description="request line and headers together; the gateway adds some, so at least "
+        f"{ADDED_HEADER_BYTES} fewer than `serving.limits.header_bytes`",
     )
     idle_seconds: Seconds = Field(75, ge=1, description="an unused connection is kept this long")
     request_seconds: Seconds = Field(10, ge=0.1, description="a request must arrive in this time")
@@ -213,6 +243,12 @@ class Service(Settings):
                 f"{'replicas' if given else 'autoscale'}: {told} {self.replicas}, not between "
                 f"`min_replicas` ({scale.min_replicas}) and `max_replicas` ({scale.max_replicas})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> Self:
+        one_for_each_process(self)
+        room_at_replicas(self)
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from openautoglm.config.problems import describe, refuse_what_json_cannot_hold
+from openautoglm.config.problems import refusal, refuse_what_json_cannot_hold
 from openautoglm.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
@@ -39,7 +40,25 @@ def load(path: Path, model: type[M]) -> M:
         ConfigError: The file is missing, is no YAML mapping, or has a key or value that is not
             allowed. All problems are listed, each with file, line and key path.
     """
+    if not path.exists():
+        raise _no_file(path, model)
     return check(read(path), model, path)
+
+
+def _no_file(path: Path, model: type[BaseModel]) -> ConfigError:
+    beside = [one.name for one in path.parent.glob("*.y*ml")]
+    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.8)
+    needed = "; ".join(
+        f"`{name}:` {field.description or '...'}"
+        for name, field in model.model_fields.items()
+        if field.is_required()
+    )
+    hint = (
+        f"did you mean {path.with_name(near[0])}?"
+        if near
+        else f"write it, with {needed}; or give another: -c FILE"
+    )
+    return ConfigError("there is no such file", where=str(path), hint=hint)
 
 
 def check(
@@ -61,19 +80,7 @@ def check(
         # Through JSON, where pydantic's strict mode still takes a list for a tuple.
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        # A mistyped key is both unknown and missing; the unknown one is what to mend.
-        entries = sorted(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-        problems = [describe((path, assigned), data, model, entry) for entry in entries]
-        first, rest = problems[0], problems[1:]
-        if rest:
-            more = "; ".join(f"{p.what} ({p.where})" for p in rest)
-            first = ConfigError(
-                f"{first.what}; also: {more}",
-                where=first.where,
-                allowed=first.allowed,
-                hint=first.hint,
-            )
-        raise first from None
+        raise refusal((path, assigned), data, model, error) from None
 
 
 def read(path: Path) -> Any:

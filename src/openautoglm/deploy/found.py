@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,13 +16,15 @@ from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.config.project import Project
 from openautoglm.errors import ArtifactError, ConfigError, InputError, StoreError
-from openautoglm.inference.package import Choice, read_choice
+from openautoglm.inference.package import CHOICE, PACKAGE, Choice, read_choice
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and a folder needs none of it
     from openautoglm.registry.resolve import Registered
     from openautoglm.registry.store import Store
 
 SCHEME = "models:/"
+_PARTS = (f"{PAYLOAD}/{PACKAGE}", CHOICE)
+_USUAL = "models/compressed"
 Files = Callable[[str], AbstractContextManager[Path]]
 """A compressed model's folder with one file in it, or with all for "", while the context lasts."""
 
@@ -95,7 +98,8 @@ def by_base(project: Project, base: str, where: str) -> Found:
     from openautoglm.registry.resolve import champions, open_if_there
 
     store = open_if_there(project)
-    known = champions(store) if store else []
+    with _told(where):
+        known = champions(store, meant=base) if store else []
     fitting = [one for one in known if one.base == base]
     if store and len(fitting) == 1:
         return _registered(store, fitting[0])
@@ -112,9 +116,14 @@ def by_base(project: Project, base: str, where: str) -> Found:
     raise ConfigError(
         f"`{base}` is no folder here, and no champion was fine-tuned from it",
         where=where,
-        allowed=f"{told or 'no model is registered yet'}; or a folder such as models/compressed",
-        hint=None if told else "make run",
+        allowed=f"{told or 'no model is registered yet'}; or a folder such as {_USUAL}",
+        hint=_meant(base, [one.model for one in known]) if told else "make run",
     )
+
+
+def _meant(base: str, models: list[str]) -> str | None:
+    near = difflib.get_close_matches(base, models, n=1)
+    return f"did you mean {SCHEME}{near[0]}@champion?" if near else None
 
 
 def folder_of(project: Project, model: str) -> Path | None:
@@ -136,12 +145,13 @@ def in_folder(project: Project, folder: Path) -> Found:
     Raises:
         ArtifactError: It is none, or is damaged.
     """
-    if not (folder / PAYLOAD).is_dir():
+    if not all((folder / part).is_file() for part in _PARTS):
+        usual = (project.root / _USUAL / CHOICE).is_file()
         raise ArtifactError(
             "there is no compressed model",
             where=str(folder),
-            allowed="a folder that holds payload/ and choice.json, such as models/compressed",
-            hint="make run",
+            allowed=f"a folder that holds {' and '.join(_PARTS)}, such as {_USUAL}",
+            hint=f"model: {_USUAL}" if usual else "make run",
         )
     try:
         digest = read_manifest(folder).digest

@@ -22,6 +22,7 @@ from openautoglm.registry.versions import CHAMPION, DIGEST, by_name, download
 SCHEME = "models:/"
 _URI = re.compile(r"models:/(?P<model>[^/@:]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
 _FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION"
+_BASE, _FAMILY, _VARIANT = "model.base", "model.family", "model.variant"
 _NO_BASE = "none"
 
 
@@ -72,7 +73,8 @@ def by_uri(store: Store, uri: str) -> Registered:
     """
     found = _URI.fullmatch(uri)
     if found is None:
-        raise InputError(f"found `{uri}`", allowed=_FORMS)
+        model = re.split("[/@:]", uri.removeprefix(SCHEME))[0]
+        raise InputError(f"found `{uri}`", allowed=", ".join(_uris(store, model)) or _FORMS)
     return by_alias(store, found["model"], found["alias"] or found["version"])
 
 
@@ -97,14 +99,43 @@ def by_alias(store: Store, model: str, alias: str) -> Registered:
     return _servable(by_name(store, model, alias))
 
 
-def champions(store: Store) -> list[Registered]:
-    """The champion of every registered model that can be served, by name."""
+def _uris(store: Store, model: str) -> list[str]:
+    """What names a version of a model: its aliases, then its numbers; empty without the model."""
+    aliases = next((one.aliases for one in _models(store) if one.name == model), None)
+    if aliases is None:
+        return []
+    with answering(store.uri):
+        found = store.client.search_model_versions(f"name = '{model}'")
+    numbers = sorted(int(version.version) for version in found)
+    return [
+        *(f"{SCHEME}{model}@{alias} (version {aliases[alias]})" for alias in sorted(aliases)),
+        *(f"{SCHEME}{model}/{number}" for number in numbers),
+    ]
+
+
+def champions(store: Store, meant: str | None = None) -> list[Registered]:
+    """The champion of every registered model that can be served, by name.
+
+    Args:
+        store: An open store.
+        meant: A base; a champion of ours that comes from it is not left out.
+
+    Raises:
+        InputError: A champion that comes from this base cannot be served.
+    """
     numbers = [(one.name, one.aliases.get(CHAMPION)) for one in _models(store)]
     with answering(store.uri):
         found = [
             store.client.get_model_version(name, str(number)) for name, number in numbers if number
         ]
-    return [_servable(version) for version in found if DIGEST in version.tags]
+    known = []
+    for version in found:
+        try:
+            known.append(_servable(version))
+        except InputError:
+            if meant is not None and meant == version.tags.get(_BASE) and DIGEST in version.tags:
+                raise
+    return known
 
 
 def fetch(store: Store, version: Registered, target: Path, part: str = "") -> Path:
@@ -158,22 +189,23 @@ def _models(store: Store) -> Iterator[RegisteredModel]:
 
 def _servable(version: ModelVersion) -> Registered:
     tags = version.tags
-    if version.status != "READY" or DIGEST not in tags:
+    missing = [tag for tag in (DIGEST, _FAMILY, _VARIANT) if tag not in tags]
+    if version.status != "READY" or missing:
         what = (
             f"has the status {version.status}"
             if version.status != "READY"
-            else f"was not registered by open-autoglm: it has no tag {DIGEST}"
+            else f"was not registered by open-autoglm: it has no tag {', '.join(missing)}"
         )
         raise InputError(
             f"{version.name} version {version.version} {what}", hint="openautoglm verify"
         )
-    base = tags.get("model.base", _NO_BASE)
+    base = tags.get(_BASE, _NO_BASE)
     return Registered(
         model=version.name,
         version=str(version.version),
         digest=tags[DIGEST],
         base=None if base == _NO_BASE else base,
-        family=tags["model.family"],
-        variant=tags["model.variant"],
+        family=tags[_FAMILY],
+        variant=tags[_VARIANT],
         source=version.source,
     )

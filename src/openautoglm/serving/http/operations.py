@@ -25,6 +25,7 @@ class Operations:
         Raises:
             Refusal: FAILED.
         """
+        exchange.context.probe = True
         if not self._predictor.live():
             raise Refusal(FAILED, "the model's thread is stuck", hint="restart this replica")
         exchange.reply(200, _OK)
@@ -35,6 +36,7 @@ class Operations:
         Raises:
             Refusal: DRAINING.
         """
+        exchange.context.probe = True
         if not self._predictor.ready:
             raise Refusal(DRAINING, "this replica is starting or stopping")
         exchange.reply(200, _OK)

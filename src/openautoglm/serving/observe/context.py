@@ -30,12 +30,14 @@ class Context:
         parent_id: The caller's span, 16 hex digits; None without a caller's trace.
         sampled: Whether spans are made.
         protocol: How it came.
+        probe: Whether it only asks how this replica is; set by what answers it.
         started: `time.perf_counter` seconds.
         start_ns: The same moment in nanoseconds since 1970 where sampled, else 0.
     """
 
     __slots__ = (
-        *("request_id", "trace_id", "parent_id", "sampled", "protocol", "started", "start_ns"),
+        *("request_id", "trace_id", "parent_id", "sampled", "protocol", "probe"),
+        *("started", "start_ns"),
     )
 
     def __init__(
@@ -51,6 +53,7 @@ class Context:
         self.parent_id = parent_id
         self.sampled = sampled
         self.protocol = protocol
+        self.probe = False
         self.started = perf_counter()
         self.start_ns = time_ns() if sampled else 0
 

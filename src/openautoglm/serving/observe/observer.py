@@ -56,9 +56,11 @@ class Observer:
             self.load.answered(False)
         if kind is not None:
             self.metrics.refused(kind)
-        if context.sampled:
+        # Health is asked for every second, and would fill the log however few are sampled.
+        sampled = context.sampled and (self._all or not context.probe)
+        if sampled:
             self._tracing.finish(context, code=code, now=now, job=job)
-        if self._all or (self._traced and context.sampled):
+        if self._all or (self._traced and sampled):
             logs.access(context, code, seconds, kind=kind, rows=len(job.rows) if job else 0)
 
     def batch(self, rows: int, tokenise_seconds: float, infer_seconds: float) -> None:

@@ -21,6 +21,7 @@ class Health:
 
     async def check(self, request: Any, call: Call) -> Any:
         """SERVING while requests are taken."""
+        call.context.probe = True
         if request.service not in _SERVICES:
             raise Refusal(
                 NOT_FOUND,

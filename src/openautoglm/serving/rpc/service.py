@@ -30,14 +30,17 @@ class OpenInference:
 
     async def server_live(self, request: Any, call: Call) -> Any:
         """Whether the process answers and its model's thread works."""
+        call.context.probe = True
         return messages.ServerLiveResponse(live=self._predictor.live())
 
     async def server_ready(self, request: Any, call: Call) -> Any:
         """Whether requests are taken."""
+        call.context.probe = True
         return messages.ServerReadyResponse(ready=self._predictor.ready)
 
     async def model_ready(self, request: Any, call: Call) -> Any:
         """The same for the model by name."""
+        call.context.probe = True
         check_model(self._predictor, request.name, request.version)
         return messages.ModelReadyResponse(ready=self._predictor.ready)
 
