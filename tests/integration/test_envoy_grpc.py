@@ -13,6 +13,7 @@ from tests.support.envoy import gateways
 from tests.support.wait import until
 
 ECHO = "/echo.Echo/Say"
+HEALTH = ["/grpc.health.v1.Health/Check", "/inference.GRPCInferenceService/ServerReady"]
 
 
 class _Echo(grpc.GenericRpcHandler):
@@ -58,12 +59,12 @@ def say():
     """Calls through a port."""
     channels = []
 
-    def call(port, words=b"hello"):
+    def call(port, words=b"hello", path=ECHO):
         channel = grpc.insecure_channel(
             f"{HOST}:{port}", options=[("grpc.use_local_subchannel_pool", 1)]
         )
         channels.append(channel)
-        return channel.unary_unary(ECHO)(words, timeout=10)
+        return channel.unary_unary(path)(words, timeout=10)
 
     yield call
     for channel in channels:
@@ -134,17 +135,21 @@ def test_without_a_grpc_replica_the_call_is_unavailable(tmp_path, http, say):
         with pytest.raises(grpc.RpcError) as caught:
             say(place.port)
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert caught.value.details() == "no replica is ready: ask again later"
         place.apply()
         with pytest.raises(grpc.RpcError) as caught:
             say(place.port)
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-        assert caught.value.details() == "no replica is ready"
+        assert caught.value.details() == "no replica is ready: ask again later"
 
 
-def test_more_calls_a_second_are_refused_as_exhausted(tmp_path, http, one, say):
+def test_more_calls_a_second_are_refused_as_exhausted_but_health_is_not(tmp_path, http, one, say):
     with gateways(tmp_path, limits=GatewayLimits(requests_per_second=1)) as place:
         place.apply(**routes(http, one))
         say(place.port)
         with pytest.raises(grpc.RpcError) as caught:
             until(lambda: say(place.port) is None)
+        for path in HEALTH:
+            assert {say(place.port, path=path) for _ in range(5)} == {b"one hello"}
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "more requests a second" in caught.value.details()

@@ -32,6 +32,7 @@ class Backend:
         status: Of its answers; None never answers.
         load: Its ORCA report, if it makes one.
         capacity: Requests a second, one after the other; None answers at once.
+        latency: Seconds that each request takes at least, any number at a time.
         connections: Those that are open.
     """
 
@@ -42,6 +43,7 @@ class Backend:
         self.status: int | None = 200
         self.load: str | None = None
         self.capacity: float | None = None
+        self.latency = 0.0
         self.connections: set[asyncio.Transport] = set()
         self._free_at = 0.0
 
@@ -58,7 +60,7 @@ class Backend:
     def due(self, now: float) -> float:
         """When a request that comes now is answered: after all that came before."""
         if self.capacity is None:
-            return now
+            return now + self.latency
         self._free_at = max(now, self._free_at) + 1 / self.capacity
         return self._free_at
 
@@ -150,11 +152,10 @@ class Backends:
 
 
 @contextmanager
-def process(name: str) -> Iterator[tuple[Popen[str], Endpoint]]:
+def process(name: str, *, latency: float = 0) -> Iterator[tuple[Popen[str], Endpoint]]:
     """A backend with a process of its own, which a test may kill."""
-    with Popen(
-        [sys.executable, "-m", "tests.support.backends", name], stdout=PIPE, text=True
-    ) as running:
+    command = [sys.executable, "-m", "tests.support.backends", name, "--latency", str(latency)]
+    with Popen(command, stdout=PIPE, text=True) as running:
         try:
             assert running.stdout
             yield running, Endpoint(HOST, int(running.stdout.readline()))
@@ -243,9 +244,9 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-async def _serve(name: str, capacity: float | None) -> None:
+async def _serve(name: str, capacity: float | None, latency: float) -> None:
     backend = Backend(name)
-    backend.capacity = capacity
+    backend.capacity, backend.latency = capacity, latency
     async with await backend.listen() as server:
         print(backend.port, flush=True)
         await server.serve_forever()
@@ -255,5 +256,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
     parser.add_argument("--capacity", type=float)
+    parser.add_argument("--latency", type=float, default=0)
     given = parser.parse_args()
-    asyncio.run(_serve(given.name, given.capacity))
+    asyncio.run(_serve(given.name, given.capacity, given.latency))

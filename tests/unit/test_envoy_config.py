@@ -37,6 +37,12 @@ def rendered(gateway):
     ]
 
 
+def actions(told):
+    """Where requests go, health checks first: gRPC, then HTTP."""
+    (host,) = told["virtual_hosts"]
+    return [one["route"] for one in host["routes"] if "route" in one]
+
+
 def leaves(model, path=()):
     for name in type(model).model_fields:
         value = getattr(model, name)
@@ -76,9 +82,9 @@ def test_bounds_are_shared_between_processes_and_rounded_up():
 
 def test_weights_of_0_are_left_out_and_100_is_one_cluster():
     routes = Routes(ROUTES.variants, {"a": 100, "b": 0})
-    grpc, http = traffic(Gateway(), routes)["virtual_hosts"][0]["routes"]
-    assert (grpc["route"]["cluster"], http["route"]["cluster"]) == ("a_grpc", "a")
-    assert "weighted_clusters" not in str((grpc, http))
+    told = traffic(Gateway(), routes)
+    assert [one["cluster"] for one in actions(told)] == ["a_grpc", "a_grpc", "a", "a"]
+    assert "weighted_clusters" not in str(told)
 
 
 def test_the_order_of_weights_and_endpoints_says_nothing():
@@ -94,11 +100,10 @@ def test_a_variant_cannot_be_mistaken_for_the_grpc_side_of_another():
     Routes({"a": (), "a-grpc": ()}).check()
 
 
-def test_a_shadow_follows_the_protocol():
+def test_a_shadow_follows_the_protocol_and_gets_no_health_checks():
     shadowed = Routes(ROUTES.variants, {"a": 100}, Shadow("b", 10))
-    routes = traffic(Gateway(), shadowed)["virtual_hosts"][0]["routes"]
-    copies = [one["route"]["request_mirror_policies"][0]["cluster"] for one in routes]
-    assert copies == ["b_grpc", "b"]
+    told = [one.get("request_mirror_policies") for one in actions(traffic(Gateway(), shadowed))]
+    assert [copies and copies[0]["cluster"] for copies in told] == [None, "b_grpc", None, "b"]
 
 
 def test_unused_connections_are_closed_before_the_replica_does_it():

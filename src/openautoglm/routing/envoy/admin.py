@@ -6,12 +6,17 @@ import json
 import socket
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from openautoglm.errors import RouterError
 
 _SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+
+Mood = Literal["ready", "closed", "draining", "silent", "gone"]
+"""Of a gateway. `closed`: it lives and has no port, because it just starts or its port was refused;
+`silent`: it is asked and does not answer; `gone`: nobody listens."""
 
 
 class GoneError(RouterError):
@@ -19,8 +24,8 @@ class GoneError(RouterError):
 
 
 class _Connection(HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("gateway", timeout=_SECONDS)
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("gateway", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
@@ -29,14 +34,16 @@ class _Connection(HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def ask(admin: Path, path: str, *, method: str = "GET") -> tuple[int, str]:
+def ask(
+    admin: Path, path: str, *, method: str = "GET", seconds: float = _SECONDS
+) -> tuple[int, str]:
     """Status and body of an answer.
 
     Raises:
         GoneError: Nobody listens.
-        RouterError: There is no whole answer within two seconds.
+        RouterError: There is no whole answer in time.
     """
-    connection = _Connection(admin)
+    connection = _Connection(admin, seconds)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -49,20 +56,39 @@ def ask(admin: Path, path: str, *, method: str = "GET") -> tuple[int, str]:
         connection.close()
 
 
-def stats(admin: Path, pattern: str) -> dict[str, int | str]:
-    """Counters, gauges and texts whose names match a regular expression."""
-    _, body = ask(admin, f"/stats?format=json&filter={quote(pattern)}")
-    return {one["name"]: one["value"] for one in json.loads(body)["stats"] if "name" in one}
+def stats(admin: Path, pattern: str, *, seconds: float = _SECONDS) -> dict[str, int | str]:
+    """Counters, gauges and texts whose names match a regular expression.
+
+    Raises:
+        GoneError: Nobody listens.
+        RouterError: There is no whole answer in time.
+    """
+    path = f"/stats?format=json&filter={quote(pattern)}"
+    _, body = ask(admin, path, seconds=seconds)
+    try:
+        return {one["name"]: one["value"] for one in json.loads(body)["stats"] if "name" in one}
+    except (ValueError, LookupError, TypeError) as error:
+        raise RouterError(f"the gateway answers {body[:80]!r}", where=str(admin)) from error
+
+
+def look(admin: Path) -> Mood:
+    """What a gateway does now; it has a second for each of two answers."""
+    try:
+        status, body = ask(admin, "/ready", seconds=_LOOK_SECONDS)
+        if body.strip() == "DRAINING":
+            return "draining"
+        name = "listener_manager.total_listeners_active"
+        active = stats(admin, f"^{name}$", seconds=_LOOK_SECONDS).get(name, 0)
+        return "ready" if status == 200 and int(active) > 0 else "closed"
+    except GoneError:
+        return "gone"
+    except RouterError:
+        return "silent"
 
 
 def ready(admin: Path) -> bool:
-    """Whether a gateway takes requests; one whose port was refused lives and does not."""
-    try:
-        status, _ = ask(admin, "/ready")
-        name = "listener_manager.total_listeners_active"
-        return status == 200 and int(stats(admin, f"^{name}$").get(name, 0)) > 0
-    except RouterError:
-        return False
+    """Whether a gateway takes requests."""
+    return look(admin) == "ready"
 
 
 def active_requests(admin: Path) -> int:

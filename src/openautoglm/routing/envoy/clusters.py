@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from openautoglm.config.bounds import HEALTH_CONNECTIONS
 from openautoglm.config.service import Breakers, Ejection, Gateway, Retries
 from openautoglm.routing.envoy.balancing import balancing
 from openautoglm.routing.envoy.layout import Layout
@@ -95,19 +96,19 @@ def _failed() -> Message:
 
 
 def _breakers(breakers: Breakers, retries: Retries, processes: int) -> Message:
-    return {
-        "thresholds": [
-            {
-                "max_requests": each(breakers.requests, processes),
-                "max_pending_requests": each(breakers.pending, processes),
-                "max_connections": each(breakers.connections, processes),
-                "retry_budget": {
-                    "budget_percent": {"value": retries.budget_percent},
-                    "min_retry_concurrency": retries.budget_floor,
-                },
-            }
-        ]
+    budget = {
+        "budget_percent": {"value": retries.budget_percent},
+        "min_retry_concurrency": retries.budget_floor,
     }
+    bounds = {
+        "max_requests": each(breakers.requests, processes),
+        "max_pending_requests": each(breakers.pending, processes),
+        "max_connections": each(breakers.connections, processes),
+        "retry_budget": budget,
+    }
+    # Health checks have connections and bounds of their own: they pass when others do not.
+    health = {"max_connections": each(HEALTH_CONNECTIONS, processes), "retry_budget": budget}
+    return {"thresholds": [bounds, {"priority": "HIGH", **health}]}
 
 
 def _ejection(ejection: Ejection) -> Message:

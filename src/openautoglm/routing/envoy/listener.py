@@ -18,6 +18,10 @@ from openautoglm.routing.envoy.message import (
     watched,
 )
 
+RATE_LIMIT = "rate"
+"""Name of the filter, by which routes leave it out."""
+_MOST_HEADERS = 1000
+_CLOSING_SECONDS = 0.2
 _HTTP = "extensions.filters.http"
 _NETWORK = "extensions.filters.network"
 
@@ -80,7 +84,16 @@ def _connection_manager(gateway: Gateway, traffic: Path) -> Message:
 
 def _bounds(limits: GatewayLimits, timeout: float) -> Message:
     return {
-        "common_http_protocol_options": {"idle_timeout": duration(limits.idle_seconds)},
+        "common_http_protocol_options": {
+            "idle_timeout": duration(limits.idle_seconds),
+            # Their size is the bound; Envoy's own 100 would be met first.
+            "max_headers_count": _MOST_HEADERS,
+        },
+        # After the idle time, what still comes is answered for as long as the first says. What
+        # comes while the second runs is lost; it is for clients that get an answer before they
+        # sent all, and would be reset before they read it.
+        "drain_timeout": duration(_CLOSING_SECONDS),
+        "delayed_close_timeout": duration(_CLOSING_SECONDS),
         "request_timeout": duration(limits.request_seconds),
         "request_headers_timeout": duration(limits.request_seconds),
         # Whoever does not read the answer: longer than anything else may take.
@@ -96,7 +109,7 @@ def _rate_limit(gateway: Gateway) -> list[Message]:
     tokens = each(rate, gateway.processes)
     return [
         extension(
-            "rate",
+            RATE_LIMIT,
             f"{_HTTP}.local_ratelimit.v3.LocalRateLimit",
             stat_prefix=LISTENER,
             token_bucket={

@@ -6,7 +6,12 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from openautoglm.routing.routes import Endpoint, Routes, Shadow
+from pydantic import TypeAdapter, ValidationError
+
+from openautoglm.errors import RouteError
+from openautoglm.routing.routes import Routes
+
+_ROUTES = TypeAdapter(Routes)
 
 
 def text_of(routes: Routes) -> str:
@@ -15,17 +20,13 @@ def text_of(routes: Routes) -> str:
 
 
 def read(path: Path) -> Routes | None:
-    """The routes in a file; None when there is none, or not a whole one.
+    """The routes in a file; None when there is none, or none that could have been applied.
 
     A file that cannot be read is like none at all: applying routes writes it anew.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        variants = {
-            name: tuple(Endpoint(**one) for one in places)
-            for name, places in found["variants"].items()
-        }
-        shadow = Shadow(**found["shadow"]) if found["shadow"] else None
-        return Routes(variants, found["weights"], shadow)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        found = _ROUTES.validate_json(path.read_bytes(), strict=True)
+        found.check()
+    except (FileNotFoundError, ValidationError, RouteError):
         return None
+    return found

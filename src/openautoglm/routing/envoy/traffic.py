@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from openautoglm.config.service import Gateway, Retries
 from openautoglm.routing.envoy.clusters import grpc_cluster, http_cluster
 from openautoglm.routing.envoy.layout import ROUTES
+from openautoglm.routing.envoy.listener import RATE_LIMIT
 from openautoglm.routing.envoy.message import Message, duration, extension, percent, typed
 from openautoglm.routing.routes import Routes
 
-_NONE_READY = "no replica is ready"
+_NONE_READY = "no replica is ready: ask again later"
+_HEALTH = r"/(v2/)?health/(live|ready)|/v2/models/[^/]+(/versions/[^/]+)?/ready"
+_GRPC_HEALTH = (
+    r"/grpc\.health\.v1\.Health/.+"
+    r"|/inference\.GRPCInferenceService/(ServerLive|ServerReady|ModelReady)"
+)
 
 
 def traffic(gateway: Gateway, routes: Routes) -> Message:
@@ -25,14 +32,33 @@ def traffic(gateway: Gateway, routes: Routes) -> Message:
                 "response_headers_to_remove": ["endpoint-load-metrics"],
                 "routes": [
                     {
+                        "match": {"safe_regex": {"regex": _GRPC_HEALTH}, "grpc": {}},
+                        **_health(gateway, routes, grpc_cluster),
+                    },
+                    {
                         "match": {"prefix": "/", "grpc": {}},
                         **_action(gateway, routes, grpc_cluster),
                     },
+                    {
+                        "match": {"safe_regex": {"regex": _HEALTH}},
+                        **_health(gateway, routes, http_cluster),
+                    },
+                    # One of the replicas' would be taken for all of them.
+                    {"match": {"path": "/metrics"}, "direct_response": {"status": 404}},
                     {"match": {"prefix": "/"}, **_action(gateway, routes, http_cluster)},
                 ],
             }
         ],
     )
+
+
+def _health(gateway: Gateway, routes: Routes, name: Callable[[str], str]) -> Message:
+    """Answered when nothing else is: bounds of its own, no rate limit, and no copies."""
+    action = _action(gateway, replace(routes, shadow=None), name)
+    if "route" in action:
+        action["route"]["priority"] = "HIGH"
+    unlimited = {RATE_LIMIT: typed("config.route.v3.FilterConfig", disabled=True)}
+    return {**action, "typed_per_filter_config": unlimited}
 
 
 def _action(gateway: Gateway, routes: Routes, name: Callable[[str], str]) -> Message:
