@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from openautoglm.deploy.ledger import read
-from tests.support.site import listening, parsed, processes, site
+from openautoglm.deploy.local.unit import read_units
+from tests.support.site import free_port, listening, parsed, processes, site
 from tests.support.traffic import Traffic
 from tests.support.wait import until
 
@@ -19,9 +20,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deploy")]
 def small(tmp_path_factory):
     """A service of two replicas; version 1 is its champion, version 2 registered beside it."""
     with site(tmp_path_factory.mktemp("deploy") / "project", 0, 1) as found:
-        found.ports_before = listening()
         found.said = found.deploy()
         yield found
+
+
+def grpc_ports(site):
+    return {unit.grpc_port for unit in read_units(site.folder.units) if unit.kind == "replica"}
 
 
 def predict(site, text="车"):
@@ -62,7 +66,7 @@ def test_status_tells_people_and_programs(small):
 def test_logs_name_the_process_that_wrote_each_line(small):
     shown = small.run("logs", "small", "--unit", "replica", "-n", "1")
     assert len(shown.splitlines()) == 2
-    assert all(line.startswith("replica-v1-fp32") for line in shown.splitlines())
+    assert all(line.startswith("replica-") for line in shown.splitlines())
 
 
 def test_a_plan_tells_what_would_change_and_changes_nothing(small):
@@ -95,6 +99,19 @@ def test_changed_files_roll_over_without_a_failed_request(small):
     assert small.pids("replica").keys() == {
         p.unit for p in small.status().processes if p.kind == "replica"
     }
+
+
+def test_the_gateway_moves_to_another_port_and_back(small):
+    first = small.port
+    small.port = free_port()
+    small.deploy()
+    assert predict(small).status_code == 200
+    assert first not in listening()
+    small.deploy(gateway={"host": "127.0.0.2"})
+    assert small.status().url == f"http://127.0.0.2:{small.port}"
+    small.port = first
+    small.deploy(gateway={"host": "127.0.0.1"})
+    assert predict(small).status_code == 200
 
 
 def test_another_version_takes_over_without_a_failed_request(small):
@@ -160,12 +177,13 @@ def test_the_ledger_tells_who_decided_what(small):
 
 
 def test_delete_leaves_no_process_no_port_and_no_temporary_file(small):
-    sockets = small.folder.sockets
-    assert sockets.is_dir()
+    processes_before = small.status().processes
+    ports = {small.port, *(p.port for p in processes_before), *grpc_ports(small)}
+    assert ports <= listening()
     assert "deleted" in small.run("delete")
     assert processes(small.root) == []
-    assert small.port not in listening()
-    assert not sockets.exists()
+    assert not ports & listening()
+    assert not small.folder.sockets.exists()
     assert [path.name for path in small.folder.root.iterdir()] == ["ledger.jsonl"]
     assert list((small.root / ".openautoglm" / "models").glob("sha256-*")) == []
     shown = small.run("status", code=2)

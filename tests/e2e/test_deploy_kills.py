@@ -101,22 +101,3 @@ def test_all_at_once_come_back_with_the_next_command(small):
     with Traffic(small.port) as traffic:
         until(lambda: traffic.good > 20, what="traffic")
     assert traffic.failures == []
-
-
-def test_a_replica_that_hangs_is_replaced(small):
-    before = small.pids("replica")
-    unit = next(iter(before))
-    with Traffic(small.port) as traffic:
-        until(lambda: traffic.good > 20, what="traffic")
-        os.kill(before[unit], signal.SIGSTOP)
-        until(
-            lambda: small.pids("replica").get(unit, before[unit]) != before[unit],
-            seconds=40,
-            what="another process in its place",
-        )
-        until(lambda: small.status().healthy, seconds=30, what="health")
-    # Those that had to wait for it until the gateway's time-out are failures; no later one is.
-    assert all(failure.startswith("504") for failure in traffic.failures), traffic.failures
-    with Traffic(small.port) as traffic:
-        until(lambda: traffic.good > 50, what="traffic")
-    assert traffic.failures == []

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from openautoglm.deploy.ledger import read
+from openautoglm.deploy.ledger import last, read
 from tests.support.site import Site, processes, site
 from tests.support.traffic import Traffic
 from tests.support.wait import until
@@ -113,6 +113,69 @@ def test_a_precision_that_was_not_built(small):
     assert "int8" in shown
     assert "fp32" in shown
     assert nothing_was_done(small)
+
+
+def test_two_services_do_not_get_one_port(small):
+    small.deploy()
+    small.write(name="other")
+    try:
+        shown = small.run("deploy", code=2)
+        assert "taken by the gateway of the service small" in shown
+        assert "key gateway.port" in shown
+        assert not (small.root / ".openautoglm" / "services" / "other.lock").exists()
+    finally:
+        del small.config["name"]
+
+
+def test_a_neighbour_with_a_damaged_ledger_is_left_alone(small):
+    small.deploy()
+    other = small.root / ".openautoglm" / "services" / "other"
+    other.mkdir()
+    (other / "ledger.jsonl").write_text("garbage\n", encoding="utf-8")
+    (other / "service.json").write_text("{}", encoding="utf-8")
+    assert "answers at" in small.deploy(replicas=1)
+    shown = small.run("status", code=1)
+    assert "damaged" in shown
+    assert "healthy" in shown
+    assert "not tidied" in small.run("delete", "small")
+
+
+def test_a_lost_model_store_is_filled_again(small):
+    small.deploy()
+    models = small.root / ".openautoglm" / "models"
+    for path in (models, *models.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
+    shutil.rmtree(models)
+    for pid in small.pids("replica").values():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not small.status().healthy, what="trouble")
+    assert "answers at" in small.run("deploy")
+
+
+def test_a_controller_that_hangs_is_no_sign_of_health(small):
+    small.deploy()
+    (hung,) = small.pids("controller").values()
+    os.kill(hung, signal.SIGSTOP)
+    for pid in small.pids("replica").values():
+        os.kill(pid, signal.SIGKILL)
+    shown = small.run("deploy", "--wait", "1", code=1)
+    assert "tells nothing" in shown
+    os.kill(hung, signal.SIGCONT)
+    assert "answers at" in small.run("deploy")
+
+
+def test_a_delete_that_was_killed_is_finished_by_the_next(small):
+    small.deploy()
+    first = small.start("delete", "small")
+    until(lambda: last(small.folder.ledger) is None, seconds=60, what="the decision")
+    first.kill()
+    first.communicate()
+    if small.folder.root.exists() and len(list(small.folder.root.iterdir())) > 1:
+        assert "cut off" in small.run("status", code=1)
+        assert "deleted" in small.run("delete", "small")
+    assert processes(small.root) == []
+    assert "answers at" in small.run("deploy")
 
 
 def test_a_full_disk(small):

@@ -1,23 +1,30 @@
 """The real supervisord and keep, with tiny commands to keep alive."""
 
+import ast
 import os
 import shutil
 import signal
+import socket
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
 from openautoglm.config.project import Project
-from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.ledger import Record, append, last
+from openautoglm.deploy.local.folder import ServiceFolder, interpreter
+from openautoglm.deploy.local.keep import __file__ as KEEP  # noqa: N812
 from openautoglm.deploy.local.keep import holder
 from openautoglm.deploy.local.logs import last_lines, trim
 from openautoglm.deploy.local.supervisor import Supervisor
 from openautoglm.deploy.local.unit import read_units
-from openautoglm.errors import ArtifactError, DeployError, StoreError
+from openautoglm.deploy.release import Release
+from openautoglm.errors import ArtifactError, BusyError, DeployError, StoreError
 from tests.support.service import SLEEP, kill, pid_of, processes, service, unit
 from tests.support.wait import until
 
@@ -26,6 +33,10 @@ STUBBORN = (
     "-c",
     "import signal; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True)); "
     "print('ready', flush=True); [signal.pause() for _ in iter(int, 1)]",
+)
+HOLDS = (
+    "import fcntl, sys; lock = open(sys.argv[1], 'a'); fcntl.flock(lock, fcntl.LOCK_EX); "
+    "print('has it', flush=True); sys.stdin.read()"
 )
 
 
@@ -87,7 +98,7 @@ def test_a_unit_keeps_the_pipe_that_supervisord_gave_it_for_input(supervisor, fo
     supervisor.ensure()
     pid = pid_of(folder, "replica-0")
     until(lambda: psutil.Process(pid).name() == "sleep")
-    assert os.readlink(f"/proc/{pid}/fd/0").startswith("pipe:")
+    assert str(Path(f"/proc/{pid}/fd/0").readlink()).startswith("pipe:")
 
 
 def test_a_unit_that_hangs_is_started_again(supervisor, folder):
@@ -120,6 +131,34 @@ def test_stop_does_not_wait(supervisor, folder):
     assert not supervisor.forget("one")
     kill(folder, "one")
     until(lambda: supervisor.forget("one"))
+
+
+def test_forget_does_not_wait_for_a_process_that_has_lost_its_supervisor(supervisor, folder):
+    supervisor.add(unit("one", stop_seconds=0.1))
+    supervisor.ensure()
+    pid_of(folder, "one")
+    supervisor.stop("one")
+    reaches(supervisor, "one", "STOPPED")
+    files = (str(folder.lock_of("one")), str(folder.log_of("one")))
+    lost = subprocess.Popen([sys.executable, "-IS", KEEP, *files, "0", "--", *STUBBORN])
+    until(lambda: last_lines(folder, "one", 1) == ["ready"])
+    assert not supervisor.forget("one")
+    assert lost.poll() is None
+    until(lambda: supervisor.forget("one"))
+    assert lost.wait() == -signal.SIGKILL
+    assert last_lines(folder, "one", 1) == ["asked"]
+
+
+def test_whoever_waits_too_long_is_told_for_whom(supervisor, folder, monkeypatch):
+    monkeypatch.setattr("openautoglm.deploy.local.supervisor._TURN_SECONDS", 0.1)
+    supervisor.add(unit("one"))
+    command = [sys.executable, "-c", HOLDS, str(folder.turn)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(BusyError, match=rf"process {other.pid}\) is at work here"):
+            supervisor.add(unit("two"))
+        other.stdin.close()
+    supervisor.add(unit("two"))
 
 
 def test_drop_waits_and_kills_who_does_not_end(supervisor, folder):
@@ -315,6 +354,76 @@ def test_a_service_that_never_ran_can_be_shut_down(supervisor, folder):
     assert not folder.sockets.exists()
 
 
+def test_after_a_delete_nobody_starts_anything(supervisor, folder):
+    supervisor.add(unit("one"))
+    supervisor.ensure()
+    pid_of(folder, "one")
+    append(folder.ledger, Record(kind="delete", by="test"))
+    for start in (supervisor.ensure, lambda: supervisor.add(unit("two"))):
+        with pytest.raises(DeployError, match="small was deleted"):
+            start()
+    supervisor.shutdown()
+    for path in (folder.running, folder.logs, folder.envoy, folder.settings):
+        shutil.rmtree(path)
+    with pytest.raises(DeployError, match="deleted"):
+        supervisor.ensure()
+    assert not folder.running.exists()
+    assert not folder.sockets.exists()
+    assert not processes(folder)
+
+
+@pytest.fixture
+def copy(supervisor, folder, tmp_path_factory):
+    """A copy of a service that goes on meanwhile."""
+    supervisor.add(unit("one"), unit("two", kind="gateway", admin=str(folder.sockets / "two.sock")))
+    supervisor.ensure()
+    (folder.sockets / "two.sock").touch()
+    before = [pid_of(folder, name) for name in ("supervisor", "one", "two")]
+    root = tmp_path_factory.mktemp("copies") / "copy"
+    shutil.copytree(folder.project.root, root)
+    with service(root) as made:
+        yield made
+    assert [pid_of(folder, name) for name in ("supervisor", "one", "two")] == before
+    assert supervisor.alive()
+    assert (folder.sockets / "two.sock").exists()
+
+
+def test_a_copy_has_no_units_and_starts_none(copy, folder):
+    supervisor = Supervisor(copy)
+    assert supervisor.foreign()
+    assert supervisor.units() == []
+    for start in (supervisor.ensure, lambda: supervisor.add(unit("one"))):
+        with pytest.raises(DeployError, match=f"copy of {folder.root}"):
+            start()
+    assert not processes(copy)
+
+
+def test_a_copy_can_be_shut_down(copy):
+    Supervisor(copy).shutdown()
+    assert not copy.sockets.exists()
+
+
+def decided():
+    served = Release(name="a", version="1", digest="", family="linear", variant="fp32", origin="a")
+    releases, weights = {"champion": served}, {"champion": 100}
+    return Record(time="now", kind="deploy", by="test", releases=releases, weights=weights)
+
+
+def test_a_copy_that_was_claimed_is_a_service_of_its_own(copy, folder):
+    supervisor = Supervisor(copy)
+    (copy.envoy / "routes.json").touch()
+    append(copy.ledger, decided())
+    supervisor.claim()
+    assert not supervisor.foreign()
+    assert not list(copy.envoy.iterdir())
+    assert last(copy.ledger) == decided()
+    supervisor.add(unit("one"))
+    supervisor.ensure()
+    assert pid_of(copy, "one") != pid_of(folder, "one")
+    supervisor.claim()
+    assert [each.name for each in supervisor.units()] == ["one"]
+
+
 def test_a_moved_project_goes_on_under_its_new_path(tmp_path):
     old = ServiceFolder(Project(tmp_path / "old"), "small")
     (tmp_path / "old").mkdir()
@@ -324,6 +433,7 @@ def test_a_moved_project_goes_on_under_its_new_path(tmp_path):
     (tmp_path / "old").rename(tmp_path / "new")
     with service(tmp_path / "new") as new:
         moved = Supervisor(new)
+        assert not moved.foreign()
         moved.ensure()
         assert pid_of(new, "one") == pid
         assert pid_of(new, "supervisor") != first
@@ -331,6 +441,49 @@ def test_a_moved_project_goes_on_under_its_new_path(tmp_path):
         assert not old.sockets.exists()
         kill(new, "one")
         until(lambda: holder(new.lock_of("one")) not in (None, pid))
+        assert not moved.foreign()
+
+
+def test_what_has_its_place_where_a_project_was_moved_from_keeps_its_socket(tmp_path, folder):
+    folder.make()
+    with closing(socket.socket(socket.AF_UNIX)) as other:
+        other.bind(str(folder.sockets / "admin.sock"))
+        other.listen()
+        with service(tmp_path / "moved") as moved:
+            supervisor = Supervisor(moved)
+            supervisor.add(unit("one", kind="gateway", admin=str(folder.sockets / "admin.sock")))
+            supervisor.drop("one")
+        assert (folder.sockets / "admin.sock").exists()
+
+
+def test_processes_get_little_of_the_shell_that_started_them(supervisor, folder, monkeypatch):
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "small")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    script = "import os; print(sorted(os.environ), flush=True); input()"
+    supervisor.add(unit("one", sys.executable, "-c", script, environment={"OWN": "1"}))
+    supervisor.ensure()
+    [told] = until(lambda: last_lines(folder, "one", 1))
+    assert {"PATH", "OTEL_SERVICE_NAME", "OMP_NUM_THREADS", "OWN"} <= set(ast.literal_eval(told))
+    assert not {"SOME_TOKEN", "PYTHONPATH"} & set(ast.literal_eval(told))
+
+
+def test_the_interpreter_is_the_same_however_it_was_called(tmp_path):
+    (tmp_path / "link").symlink_to(sys.prefix)
+    script = "from openautoglm.deploy.local.folder import interpreter as i; print(i())"
+    for called in (Path(sys.prefix) / "bin" / "python3", tmp_path / "link" / "bin" / "python"):
+        told = subprocess.run([called, "-c", script], check=True, capture_output=True, text=True)
+        assert told.stdout.strip() == interpreter()
+    assert Path(interpreter()).samefile(sys.executable)
+
+
+def test_a_folder_for_sockets_that_somebody_else_made_is_told(folder, monkeypatch):
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    with pytest.raises(StoreError, match="sudo rm -r /tmp/openautoglm-12345"):
+        folder.make()
+    folder.sockets.parent.rmdir()
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("name", ["a b", "科　;技 #1", "50%", "%(here)s", "it's", 'a "b"', "-c"])

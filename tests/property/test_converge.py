@@ -109,6 +109,28 @@ class Service(RuleBasedStateMachine):
         assert again.done
         assert again.routes == self.routes
 
+    @rule()
+    @precondition(lambda self: self.routes.weights)
+    def new_ones_never_get_ready_and_the_old_ones_serve_on(self):
+        """Another release, or settings, with which every replica ends before it is ready."""
+        self.left_alone_it_gets_there_and_stays()
+        served = {key: set(of) for key, of in self.routes.variants.items()}
+        weights, wanted = self.routes.weights, self.goal
+        self.goal = replace(wanted, settings=f"broken-{wanted.settings}")
+        starts = 0
+        for _ in range(20):
+            starts += sum(self._look().start.values())
+            # What only ends does not count as starting any more.
+            self.replicas = [
+                one if one.ready else replace(one, started=True) for one in self.replicas
+            ]
+            assert self.routes.weights == weights
+            for key, weight in weights.items():
+                assert not weight or set(self.routes.variants[key]) == served[key]
+        assert starts <= sum(wanted.replicas.values()) + len(wanted.replicas) * SURGE
+        self.goal = wanted
+        self.left_alone_it_gets_there_and_stays()
+
     @invariant()
     def nothing_piles_up(self):
         for key in RELEASES:

@@ -6,9 +6,7 @@ import resource
 import pytest
 from pydantic import ValidationError
 
-from openautoglm.config.project import Project
 from openautoglm.deploy.ledger import Record, append, last, named_digests, read
-from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.release import Release
 from openautoglm.errors import ArtifactError
 
@@ -160,18 +158,17 @@ def test_a_decision_that_cannot_be_is_none(wrong):
         Record.model_validate({"kind": "weights", "by": "test", **wrong})
 
 
-def test_models_are_named_by_every_service_since_it_was_last_deleted(tmp_path):
-    project = Project(tmp_path)
+def test_models_are_named_by_every_ledger_since_its_last_delete(tmp_path):
     for name, records in {
         "one": [deployed("1"), DELETED, deployed("2"), deployed("3")],
         "two": [deployed("3"), deployed("4")],
         "gone": [deployed("5"), DELETED],
     }.items():
         for one in records:
-            append(ServiceFolder(project, name).ledger, one)
-    (project.state / "services" / "empty").mkdir()
-    assert named_digests(project) == {"sha256-2", "sha256-3", "sha256-4"}
+            append(tmp_path / name, one)
+    found = named_digests(tmp_path / name for name in ("one", "two", "gone", "none"))
+    assert found == {"sha256-2", "sha256-3", "sha256-4"}
 
 
-def test_a_project_without_services_names_nothing(tmp_path):
-    assert named_digests(Project(tmp_path)) == set()
+def test_no_ledger_names_nothing():
+    assert named_digests([]) == set()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from openautoglm.artifacts.lock import exclusive
-from openautoglm.cli.services import decided_by
-from openautoglm.deploy.ledger import Record, named_digests
+from openautoglm.cli.services import decided_by, sweep
+from openautoglm.deploy.ledger import Record
 from openautoglm.deploy.local.apply import take_down
 from openautoglm.deploy.local.folder import ServiceFolder
-from openautoglm.deploy.store import ModelStore
 
 
 def delete(folder: ServiceFolder) -> None:
@@ -21,5 +20,5 @@ def delete(folder: ServiceFolder) -> None:
     """
     with exclusive(folder.lock):
         take_down(folder, Record(kind="delete", by=decided_by()))
-    ModelStore(folder.project).sweep(lambda: named_digests(folder.project))
+    sweep(folder.project)
     print(f"{folder.name} is deleted; what was decided about it stays in {folder.ledger}")

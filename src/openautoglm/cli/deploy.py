@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 from openautoglm.artifacts.lock import exclusive
-from openautoglm.cli.services import decided_by
+from openautoglm.cli.services import decided_by, sweep
 from openautoglm.config.project import Project
-from openautoglm.config.service import Service
+from openautoglm.config.service import Service, key_line
 from openautoglm.config.yaml import load
-from openautoglm.deploy.desired import Desired, read_desired
-from openautoglm.deploy.ledger import Record, last, named_digests
-from openautoglm.deploy.local.apply import apply, check_machine, look, wait
+from openautoglm.deploy.desired import Desired, read_desired, this_code
+from openautoglm.deploy.ledger import Record, last, now
+from openautoglm.deploy.local.apply import apply
 from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.local.machine import check_platform, gateway_port
 from openautoglm.deploy.local.scale import live_replicas
-from openautoglm.deploy.local.status import Status
+from openautoglm.deploy.local.status import Status, read_status
+from openautoglm.deploy.local.supervisor import Supervisor
+from openautoglm.deploy.local.waiting import fresh, look_after, wait
 from openautoglm.deploy.plan import Plan, plan
 from openautoglm.deploy.release import Release, Role
-from openautoglm.deploy.resolve import Resolved, resolve
+from openautoglm.deploy.resolve import Resolved, resolve, resolve_alias
 from openautoglm.deploy.store import ModelStore
 from openautoglm.errors import ArtifactError
-from openautoglm.observability.progress import say
+from openautoglm.observability.progress import say, working_on
 
 
 def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> None:
@@ -38,45 +46,66 @@ def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> 
         DeployError: It does not become healthy.
     """
     start = perf_counter()
+    working_on("deploy")
+    check_platform()
     service = load(file, Service)
     resolved = resolve(project, service, file)
     folder = ServiceFolder(project, resolved.service)
     if plan_only:
-        print("\n".join(_plan(folder, resolved, service)[0].lines()))
+        print("\n".join(_planned(folder, resolved, service).plan.lines()))
         return
-    with exclusive(folder.lock):
-        found, desired, record = _plan(folder, resolved, service)
-        if found.unchanged:
-            status = look(folder)
-            if status and status.healthy and status.generation == desired.generation:
-                print(f"nothing to change: {_answers(resolved, status)}")
-                return
-            say("nothing to change, but not all is healthy yet")
-        else:
-            print("\n".join(found.lines()), flush=True)
-            _apply(folder, resolved, desired, record)
-        status = wait(folder, desired, seconds=seconds, say=say)
-        _tidy(project)
-    print(f"{_answers(resolved, status)}, after {perf_counter() - start:.1f} s")
+    with _alone(folder):
+        planned = _planned(folder, resolved, service)
+        copied = Supervisor(folder).foreign()
+        if planned.plan.unchanged and not copied and _healthy(folder, planned.desired):
+            print(f"nothing to change: {_answers(planned, folder)}")
+            return
+        print("\n".join(planned.plan.lines()), flush=True)
+        if planned.plan.unchanged:
+            say("a copy, which does not run yet" if copied else "not all is healthy yet")
+        with gateway_port(folder, service.gateway, key_line(file, "gateway.port")):
+            _apply(folder, resolved, planned, file)
+            status = wait(folder, planned.desired, seconds=seconds, say=say)
+    sweep(project)
+    print(f"{_answers(planned, folder)}, healthy after {perf_counter() - start:.1f} s")
     _next(resolved, status)
 
 
-def _plan(
-    folder: ServiceFolder, resolved: Resolved, service: Service
-) -> tuple[Plan, Desired, Record | None]:
+@dataclass(frozen=True)
+class _Planned:
     """What would change, what is to be wanted, and the decision if there is one to take."""
+
+    plan: Plan
+    desired: Desired
+    before: Record | None
+    decision: Record | None
+
+
+@contextmanager
+def _alone(folder: ServiceFolder) -> Iterator[None]:
+    """Hold the service's lock; a service that did not come to be leaves none behind."""
+    with exclusive(folder.lock):
+        try:
+            yield
+        finally:
+            if not folder.root.exists():
+                folder.lock.unlink(missing_ok=True)
+
+
+def _planned(folder: ServiceFolder, resolved: Resolved, service: Service) -> _Planned:
     try:
         old = read_desired(folder.desired)
     except ArtifactError as error:
         say(f"{error.what} ({error.where}): it is written anew")
         old = None
-    before = last(folder.ledger)
-    generation = (old.generation + 1) if old else 1
-    desired = Desired(generation=generation, name=folder.name, service=service)
+    before, status = last(folder.ledger), read_status(folder.status)
+    # Above whatever a controller has told of, so that no old status passes for a new one.
+    reached = max(old.generation if old else 0, status.generation if status else 0)
+    desired = Desired(generation=reached + 1, name=folder.name, code=this_code(), service=service)
     found = plan(old, before, desired, resolved.release, live_replicas=live_replicas(folder))
     if found.unchanged and old:
-        return found, old, None
-    return found, desired, _decision(before, found.champion)
+        return _Planned(found, old, before, None)
+    return _Planned(found, desired, before, _decision(before, found.champion))
 
 
 def _decision(before: Record | None, champion: Release) -> Record | None:
@@ -84,43 +113,58 @@ def _decision(before: Record | None, champion: Release) -> Record | None:
     if before is None:
         releases: dict[Role, Release] = {"champion": champion}
         return Record(kind="deploy", by=decided_by(), releases=releases, weights={"champion": 100})
-    if before.releases["champion"] == champion:
+    if before.releases["champion"].key == champion.key:
         return None
-    releases = {**before.releases, "champion": champion}
-    return Record(
-        kind="deploy",
-        by=decided_by(),
-        releases=releases,
-        weights=before.weights,
-        shadow=before.shadow,
-    )
+    changed = {
+        "time": now(),
+        "kind": "deploy",
+        "by": decided_by(),
+        "releases": {**before.releases, "champion": champion},
+    }
+    return before.model_copy(update=changed)
 
 
-def _apply(
-    folder: ServiceFolder, resolved: Resolved, desired: Desired, record: Record | None
-) -> None:
-    check_machine(folder, desired.service.gateway)
+def _healthy(folder: ServiceFolder, desired: Desired) -> bool:
+    """Whether all that is wanted is in force; somebody looks after it from now on in any case."""
+    look_after(folder, code=desired.code)
+    status = fresh(folder)
+    return bool(status and status.healthy and status.generation == desired.generation)
+
+
+def _apply(folder: ServiceFolder, resolved: Resolved, planned: _Planned, file: Path) -> None:
     models = ModelStore(folder.project)
+    record = planned.decision or planned.before
+    assert record is not None
     with models.reserved():
-        resolved.place(models)
-        apply(folder, desired, record)
+        for role, release in record.releases.items():
+            if release.key == resolved.release.key:
+                resolved.place(models)
+            elif not models.has(release.digest):
+                champion = record.releases["champion"]
+                service = planned.desired.service
+                say(f"the {role}'s model is not in the model store: fetching it again")
+                resolve_alias(folder.project, service, champion, release.version, file).place(
+                    models
+                )
+        apply(folder, planned.desired, planned.decision)
 
 
-def _tidy(project: Project) -> None:
-    for digest in ModelStore(project).sweep(lambda: named_digests(project)):
-        say(f"{digest[:19]} is served by nobody: removed from the model store")
-
-
-def _answers(resolved: Resolved, status: Status) -> str:
-    release = resolved.release
+def _answers(planned: _Planned, folder: ServiceFolder) -> str:
+    release, gateway = planned.plan.champion, planned.desired.service.gateway
+    status = read_status(folder.status)
+    url = status.url if status else f"{gateway.host}:{gateway.port}"
     return (
-        f"{resolved.service} version {release.version} ({release.family} {release.variant}) "
-        f"answers at {status.url}"
+        f"{folder.name} version {release.version} ({release.family} {release.variant}) "
+        f"answers at {url}"
     )
 
 
 def _next(resolved: Resolved, status: Status) -> None:
-    host = status.url.removeprefix("http://")
-    if resolved.input == "text":
-        print(f"""  curl -s {host}/v1/predict -d '{{"text": "{resolved.labels[0]}"}}'""")
+    example = {"text": resolved.labels[0]} if resolved.input == "text" else None
+    if example:
+        body = shlex.quote(json.dumps(example, ensure_ascii=False))
+        print(f"  curl -s {status.url.removeprefix('http://')}/v1/predict -d {body}")
+        print(f"  openautoglm predict --url {status.url} {shlex.quote(example['text'])}")
+    else:
+        print(f"  curl -s {status.url.removeprefix('http://')}/v2/models")
     print("  openautoglm status | logs | delete")

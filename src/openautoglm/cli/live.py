@@ -70,8 +70,7 @@ def weights(
     from openautoglm.cli.weights import weights as run
     from openautoglm.config.project import find_project
 
-    project = find_project(context.obj)
-    run(project, one_service(project, name), given, shadow=shadow, seconds=wait)
+    run(one_service(find_project(context.obj), name), given, shadow=shadow, seconds=wait)
 
 
 @live_app.command()

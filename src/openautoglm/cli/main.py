@@ -30,6 +30,12 @@ app.add_typer(steps_app, name="step")
 app.add_typer(live_app)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"openautoglm {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
@@ -38,12 +44,12 @@ def root(
         typer.Option(help="Folder of params.yaml and dvc.yaml; the nearest parent without it."),
     ] = None,
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
 ) -> None:
     """Run before every command."""
-    if version:
-        typer.echo(f"openautoglm {__version__}")
-        raise typer.Exit
     if debug:
         os.environ["OPENAUTOGLM_DEBUG"] = "1"
     context.obj = project

@@ -1,22 +1,25 @@
-"""Which service of the project a command is about."""
+"""Which service of the project a command is about, and what all of them share."""
 
 from __future__ import annotations
 
 import getpass
 import sys
+from pathlib import Path
 
 from openautoglm.config.project import Project
-from openautoglm.deploy.ledger import last
+from openautoglm.deploy.ledger import named_digests
 from openautoglm.deploy.local.folder import ServiceFolder
-from openautoglm.errors import ConfigError
+from openautoglm.deploy.store import ModelStore
+from openautoglm.errors import ArtifactError, ConfigError
+from openautoglm.observability.progress import say
 
 
 def services(project: Project) -> list[ServiceFolder]:
-    """Those that were deployed and not deleted, by name."""
-    root = project.state / "services"
-    names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    found = [ServiceFolder(project, name) for name in names]
-    return [folder for folder in found if folder.desired.is_file() or last(folder.ledger)]
+    """Those of which anything is here but the ledger, by name.
+
+    A service whose delete was cut off is among them, so that it can be deleted again.
+    """
+    return [folder for folder in _folders(project) if any(map(_is_left, folder.root.iterdir()))]
 
 
 def one_service(project: Project, name: str | None) -> ServiceFolder:
@@ -41,6 +44,16 @@ def one_service(project: Project, name: str | None) -> ServiceFolder:
     raise ConfigError(f"no service is called `{name}`", allowed=names)
 
 
+def sweep(project: Project) -> None:
+    """Remove models that no ledger names; where one cannot be read, nothing is removed."""
+    ledgers = [folder.ledger for folder in _folders(project)]
+    try:
+        for digest in ModelStore(project).sweep(lambda: named_digests(ledgers)):
+            say(f"{digest[:19]} is served by nobody: removed from the model store")
+    except ArtifactError as error:
+        say(f"the model store was not tidied: {error.what} ({error.where})")
+
+
 def decided_by() -> str:
     """Who decides with this command, for the ledger."""
     try:
@@ -48,3 +61,13 @@ def decided_by() -> str:
     except (OSError, KeyError):  # a container's user may have no name
         user = "somebody"
     return f"{user}: {' '.join(['openautoglm', *sys.argv[1:]])}"
+
+
+def _folders(project: Project) -> list[ServiceFolder]:
+    root = project.state / "services"
+    names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return [ServiceFolder(project, name) for name in names]
+
+
+def _is_left(path: Path) -> bool:
+    return path.name != "ledger.jsonl"

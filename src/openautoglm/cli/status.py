@@ -8,11 +8,16 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from openautoglm.deploy.local.apply import look
+from openautoglm.artifacts.lock import exclusive
+from openautoglm.deploy.ledger import last
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.status import ProcessStatus, Status
+from openautoglm.deploy.local.waiting import fresh, look_after
+from openautoglm.errors import BusyError, OpenAutoGLMError
 
 _COLOURS = {"ready": "green", "failing": "red", "starting": "yellow", "stopping": "yellow"}
+
+_WIDTH = 160
 
 
 def status(folders: Sequence[ServiceFolder], *, as_json: bool) -> int:
@@ -25,21 +30,41 @@ def status(folders: Sequence[ServiceFolder], *, as_json: bool) -> int:
     Returns:
         0 when all are healthy, else 1.
     """
-    found = {folder.name: look(folder) for folder in folders}
+    found = {folder.name: _look(folder) for folder in folders}
     if as_json:
-        told = {name: seen.model_dump() if seen else None for name, seen in found.items()}
-        print(json.dumps(told, ensure_ascii=False, indent=2))
+        told = {
+            name: {"healthy": False, "problems": [seen]} if isinstance(seen, str) else dict(seen)
+            for name, seen in found.items()
+        }
+        print(json.dumps(told, ensure_ascii=False, indent=2, default=lambda one: one.model_dump()))
     else:
         console = Console()
+        # Where nobody looks at a terminal, no name is to be cut to its width.
+        console = console if console.is_terminal else Console(width=max(console.width, _WIDTH))
         for name, seen in found.items():
             for part in _page(name, seen):
                 console.print(part, highlight=False)
-    return 0 if all(seen and seen.healthy for seen in found.values()) else 1
+    return 0 if all(isinstance(seen, Status) and seen.healthy for seen in found.values()) else 1
 
 
-def _page(name: str, seen: Status | None) -> Iterator[str | Table]:
-    if seen is None:
-        yield f"[bold]{name}[/]  [red]its controller tells nothing[/]: openautoglm logs {name}"
+def _look(folder: ServiceFolder) -> Status | str:
+    """The status of now, or why there is none; a command at work on it looks after it itself."""
+    try:
+        if last(folder.ledger) is None:
+            return f"its delete was cut off: openautoglm delete {folder.name}"
+        try:
+            with exclusive(folder.lock):
+                look_after(folder)
+        except BusyError:
+            pass
+        return fresh(folder) or f"its controller tells nothing: openautoglm logs {folder.name}"
+    except OpenAutoGLMError as error:  # of one service: the others are shown all the same
+        return str(error)
+
+
+def _page(name: str, seen: Status | str) -> Iterator[str | Table]:
+    if isinstance(seen, str):
+        yield f"[bold]{name}[/]  [red]not healthy[/]: {seen}"
         return
     state = "[green]healthy[/]" if seen.healthy else f"[yellow]{seen.doing or 'not healthy'}[/]"
     yield f"[bold]{name}[/]  {state}  {seen.url}"

@@ -8,28 +8,25 @@ from typing import get_args
 
 from openautoglm.artifacts.lock import exclusive
 from openautoglm.cli.services import decided_by
-from openautoglm.config.project import Project
 from openautoglm.deploy.desired import Desired, read_desired
 from openautoglm.deploy.ledger import Record, append, last
-from openautoglm.deploy.local.apply import look_after, wait
 from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.local.machine import check_room
+from openautoglm.deploy.local.waiting import look_after, wait
 from openautoglm.deploy.release import Release, Role
 from openautoglm.deploy.resolve import Resolved, resolve_alias
 from openautoglm.deploy.store import ModelStore
 from openautoglm.errors import BusyError, ConfigError
-from openautoglm.observability.progress import say
+from openautoglm.observability.progress import say, working_on
 from openautoglm.routing.routes import check_weights
 
 _GIVEN = re.compile(r"(\w+)=(\d+)")
 
 
-def weights(
-    project: Project, folder: ServiceFolder, given: Sequence[str], *, shadow: int, seconds: float
-) -> None:
+def weights(folder: ServiceFolder, given: Sequence[str], *, shadow: int, seconds: float) -> None:
     """Decide on weights, and wait until they are in force.
 
     Args:
-        project: Whose registry names the challenger.
         folder: The service's.
         given: `role=percent`; a role that is not among them ends.
         shadow: Percent of the requests that the challenger gets copies of.
@@ -41,6 +38,7 @@ def weights(
         BusyError: A rollout owns the weights, or another command is at work.
         DeployError: They do not come into force.
     """
+    working_on("weights")
     wanted = _parsed(given)
     check_weights({str(role): weight for role, weight in wanted.items()})
     with exclusive(folder.lock):
@@ -69,6 +67,7 @@ def _decide(
     wanted: dict[Role, int],
     shadow: int,
 ) -> None:
+    check_room(folder)
     releases: dict[Role, Release] = {"champion": record.releases["champion"]}
     models = ModelStore(folder.project)
     with models.reserved():

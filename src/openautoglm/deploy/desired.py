@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from openautoglm import __version__
 from openautoglm.artifacts.folder import write_text
 from openautoglm.config.service import Service
 from openautoglm.errors import ArtifactError
@@ -17,6 +19,7 @@ class Desired(BaseModel):
     Attributes:
         generation: One more with every change; the controller tells which one it has reached.
         name: The service's name.
+        code: Version and place of the code that serves; another one replaces the processes.
         service: `config.yaml`, defaults filled in.
     """
 
@@ -24,7 +27,13 @@ class Desired(BaseModel):
 
     generation: int
     name: str
+    code: str = ""
     service: Service
+
+
+def this_code() -> str:
+    """Version and place of this very code."""
+    return f"{__version__} in {sys.prefix}"
 
 
 def write_desired(path: Path, desired: Desired) -> None:

@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import zlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
@@ -18,8 +19,6 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from openautoglm.artifacts.folder import sync
-from openautoglm.config.project import Project
-from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.release import Release, Role
 from openautoglm.errors import ArtifactError, RouteError
 from openautoglm.routing.routes import check_weights
@@ -27,7 +26,8 @@ from openautoglm.routing.routes import check_weights
 _LINE = re.compile(rb'\{"crc":"([0-9a-f]{8})","record":(.*)\}', re.DOTALL)
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as ledger and status have it, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -50,7 +50,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    time: str = Field(default_factory=_now)
+    time: str = Field(default_factory=now)
     kind: Literal["deploy", "weights", "delete"]
     by: str
     releases: dict[Role, Release] = {}
@@ -130,16 +130,16 @@ def last(path: Path) -> Record | None:
     return records[-1] if records and records[-1].kind != "delete" else None
 
 
-def named_digests(project: Project) -> set[str]:
-    """Models that a service of the project serves, or has served since it was last deleted.
+def named_digests(ledgers: Iterable[Path]) -> set[str]:
+    """Models that are served, or were served since their service was last deleted.
 
     Raises:
         ArtifactError: A ledger cannot be read: then nobody knows what it names.
     """
     found: set[str] = set()
-    for folder in (project.state / "services").glob("*/"):
+    for path in ledgers:
         names: set[str] = set()
-        for record in read(ServiceFolder(project, folder.name).ledger):
+        for record in read(path):
             if record.kind == "delete":
                 names.clear()
             names.update(release.digest for release in record.releases.values())

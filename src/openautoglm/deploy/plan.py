@@ -101,6 +101,7 @@ def plan(
     else:
         changes = [
             *_release(record.releases["champion"], champion),
+            *_code(old.code, new.code),
             *_keys(old.service, service, live_replicas),
         ]
     if service.autoscale and live_replicas and not any(c.what == "replicas" for c in changes):
@@ -163,6 +164,11 @@ def _created(service: Service, champion: Release) -> Iterator[Change]:
 def _release(before: Release, now: Release) -> Iterator[Change]:
     if before.key != now.key:
         yield Change("change", "champion", f"{_told(before)} -> {_told(now)}", _ROLLING)
+
+
+def _code(before: str, now: str) -> Iterator[Change]:
+    if before != now:
+        yield Change("change", "open-autoglm", f"{before or 'unknown'} -> {now}", _ROLLING)
 
 
 def _keys(old: Service, new: Service, live: int | None) -> Iterator[Change]:

@@ -6,12 +6,11 @@ import math
 import re
 import resource
 import shlex
-import sys
 from collections.abc import Iterable
 
 from openautoglm.artifacts.folder import write_text
 from openautoglm.deploy.local import keep
-from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.local.folder import ServiceFolder, interpreter
 from openautoglm.deploy.local.unit import Unit
 from openautoglm.errors import StoreError
 
@@ -63,7 +62,7 @@ def write_conf(folder: ServiceFolder, units: Iterable[Unit]) -> None:
 def kept(folder: ServiceFolder, name: str, option: str, seconds: float = 0) -> list[str]:
     """The beginning of a command that keep starts; its arguments are told there."""
     files = (str(folder.lock_of(name)), str(folder.log_of(name)))
-    return [sys.executable, "-I", "-S", keep.__file__, option, *files, f"{seconds:g}"]
+    return [interpreter(), "-I", "-S", keep.__file__, option, *files, f"{seconds:g}"]
 
 
 def _program(folder: ServiceFolder, unit: Unit) -> str:

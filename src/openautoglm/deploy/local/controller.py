@@ -21,18 +21,18 @@ from openautoglm.deploy.ledger import Record, read
 from openautoglm.deploy.local.converge import Replica, step
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.gateways import Gateways
+from openautoglm.deploy.local.health import Health
 from openautoglm.deploy.local.load import Load
 from openautoglm.deploy.local.logs import trim
-from openautoglm.deploy.local.replicas import Health, replica_unit, settings_digest
+from openautoglm.deploy.local.replicas import replica_unit, settings_digest
 from openautoglm.deploy.local.revive import Revival
 from openautoglm.deploy.local.scale import Scale
-from openautoglm.deploy.local.status import Status, write_status
 from openautoglm.deploy.local.supervisor import Program, Supervisor
-from openautoglm.deploy.local.telling import Seen, tell
+from openautoglm.deploy.local.telling import Seen, Teller, tell
 from openautoglm.deploy.local.unit import Unit
-from openautoglm.deploy.local.wanted import goal
+from openautoglm.deploy.local.wanted import Reading, goal
 from openautoglm.deploy.store import ModelStore
-from openautoglm.errors import OpenAutoGLMError
+from openautoglm.errors import DeployError, OpenAutoGLMError
 from openautoglm.observability.machine import machine
 from openautoglm.routing.envoy.router import EnvoyRouter
 from openautoglm.routing.routes import Routes
@@ -40,7 +40,6 @@ from openautoglm.serving.observe import logs
 
 _log = logging.getLogger("openautoglm.controller")
 _BUSY_SECONDS, _IDLE_SECONDS = 0.1, 0.5
-_TELL_SECONDS = 1.0
 _LOAD_SECONDS = 1.0
 _SURGE = 1
 _LOG_BYTES = 50 << 20
@@ -55,61 +54,66 @@ class Controller:
 
     def __init__(self, folder: ServiceFolder) -> None:
         self._folder = folder
+        self._desired = Reading(folder.desired, read_desired)
+        self._ledger = Reading(folder.ledger, read)
+        self._read: tuple[Desired | None, int] = None, 0
         self._supervisor = Supervisor(folder)
         self._models = ModelStore(folder.project)
         self._gateways = Gateways(folder, self._supervisor)
         self._health = Health()
-        self._revival = Revival(self._supervisor, self._health)
+        self._revival = Revival(self._supervisor)
         self._load = Load()
         self._scale = Scale(folder)
+        self._teller = Teller(folder)
         self._at_once = max(1, int(machine().cores))
         self._cpu: Mapping[str, float | None] = {}
         self._looked_at = 0.0
         self._applied: object = None
-        self._told: Status | None = None
-        self._told_at = 0.0
+        self._whole = False
 
     def tick(self) -> bool:
         """Look, and do what is next; whether there was nothing to do."""
-        desired, records = read_desired(self._folder.desired), read(self._folder.ledger)
+        desired, records = self._desired.get(), self._ledger.get()
         if desired is None or not records or records[-1].kind == "delete":
             return True
-        if not self._supervisor.alive():
-            _log.warning("the supervisor is gone: starting it again")
-            self._supervisor.ensure()
+        self._read = desired, len(records)
         trim(self._folder, _LOG_BYTES)
         seen = self._converge(desired, records[-1], len(records))
-        self._tell(tell(seen))
+        self._teller.tell(tell(seen))
         return seen.done
 
+    def failed(self, error: Exception) -> None:
+        """Tell whoever waits what went wrong."""
+        self._teller.failed(error, *self._read)
+
     def _converge(self, desired: Desired, record: Record, records: int) -> Seen:
-        service, programs = desired.service, self._supervisor.states()
+        service, programs = desired.service, self._programs()
         units = self._settled(programs)
         replicas = [unit for unit in units if unit.kind == "replica"]
         gateways = [unit for unit in units if unit.kind == "gateway"]
-        releases = {release.key: release for release in record.releases.values()}
-        ready = self._health.look(replicas, {key: r.digest for key, r in releases.items()})
-        self._revival.step(replicas, programs, ready)
+        ready = self._look(replicas, gateways, programs, record)
+        failing = self._revival.failing(programs)
         cpu = self._busy(replicas, programs, service.serving.threads)
         count = self._scale.count(service, replicas, ready, cpu)
         wanted = goal(record, count, settings_digest(self._folder, service.serving))
         router = self._router(desired, gateways)
-        router.prepare()
-        passing = self._gateways.step(service.gateway, gateways)
-        now = router.current() or Routes()
+        if not self._whole:
+            router.prepare()
+        passing = self._gateways.step(service.gateway, gateways, programs)
         found = step(
             wanted,
-            [self._replica(unit, programs[unit.name], ready) for unit in replicas],
-            now,
+            [self._replica(unit, ready, failing) for unit in replicas],
+            router.current() or Routes(),
             surge=_SURGE,
             at_once=self._at_once,
         )
-        self._start(found.start, desired, record, units)
+        self._start(found.start, desired, record)
         self._apply(router, found.routes, desired, passing)
         for name in found.stop:
             _log.info("stopping", extra={"unit": name})
             self._stop(name, programs[name])
-        fine = len(passing) == service.gateway.processes and all(passing.values())
+        there = [unit for unit in self._supervisor.units() if unit.kind != "controller"]
+        self._whole = len(passing) == service.gateway.processes and all(passing.values())
         return Seen(
             desired=desired,
             record=record,
@@ -117,26 +121,56 @@ class Controller:
             replicas=count,
             goal=wanted,
             routes=found.routes,
-            units=[unit for unit in self._supervisor.units() if unit.kind != "controller"],
+            units=there,
             programs=programs,
-            ready={*ready, *(name for name, is_ready in passing.items() if is_ready)},
+            ready=ready,
+            started={unit.name for unit in units if self._started(unit.name)},
+            failing=failing,
             cpu=cpu,
-            done=found.done and fine and len(units) == len(self._supervisor.units()),
+            done=found.done and self._whole and len(there) == len(replicas) + len(gateways),
         )
 
+    def _programs(self) -> Mapping[str, Program]:
+        """What the supervisor knows; one that is gone is started again."""
+        try:
+            return self._supervisor.states()
+        except DeployError:
+            if self._supervisor.alive():
+                raise
+        _log.warning("the supervisor is gone: starting it again")
+        self._supervisor.ensure()
+        return self._supervisor.states()
+
     def _settled(self, programs: Mapping[str, Program]) -> list[Unit]:
-        """The units that are not being stopped; those that have stopped are forgotten."""
+        """The units that are not being stopped for good; those that have stopped are forgotten."""
         found = []
         for unit in self._supervisor.units():
             program = programs.get(unit.name)
             if program is None:
                 continue
-            if program.state == "STOPPED":
-                self._supervisor.forget(unit.name)
-            elif program.state != "STOPPING":
+            if program.state not in ("STOPPING", "STOPPED") or self._revival.paused(unit.name):
                 found.append(unit)
-        self._health.forget(unit.name for unit in found)
+            elif program.state == "STOPPED":
+                self._supervisor.forget(unit.name)
         return found
+
+    def _look(
+        self,
+        replicas: Sequence[Unit],
+        gateways: Sequence[Unit],
+        programs: Mapping[str, Program],
+        record: Record,
+    ) -> set[str]:
+        """Names of the units that are ready; those that need it are revived."""
+        digests = {release.key: release.digest for release in record.releases.values()}
+        ready = self._health.look(replicas, programs, digests)
+        ready |= self._gateways.look(gateways, programs)
+        hung = self._health.hung() | self._gateways.hung()
+        self._revival.step([*replicas, *gateways], programs, ready=ready, hung=hung)
+        return ready
+
+    def _started(self, unit: str) -> bool:
+        return self._health.started(unit) or self._gateways.started(unit)
 
     def _busy(
         self, replicas: Sequence[Unit], programs: Mapping[str, Program], threads: int
@@ -148,7 +182,7 @@ class Controller:
             self._cpu, self._looked_at = self._load.look(pids, threads=threads), now
         return self._cpu
 
-    def _replica(self, unit: Unit, program: Program, ready: set[str]) -> Replica:
+    def _replica(self, unit: Unit, ready: set[str], failing: set[str]) -> Replica:
         return Replica(
             unit=unit.name,
             release=unit.release,
@@ -156,20 +190,16 @@ class Controller:
             endpoint=unit.endpoint,
             ready=unit.name in ready,
             # One that only fails must not keep others from starting.
-            started=self._health.started(unit.name) or program.state in ("BACKOFF", "FATAL"),
+            started=self._health.started(unit.name) or unit.name in failing,
         )
 
     def _router(self, desired: Desired, gateways: Sequence[Unit]) -> EnvoyRouter:
         service = desired.service
-        # Gateways from before the project was moved watch files that are no more.
-        watching = [
-            Path(unit.admin) for unit in gateways if Path(unit.admin).parent == self._folder.sockets
-        ]
         return EnvoyRouter(
             self._folder.envoy,
             service.gateway,
             replica_idle_seconds=service.serving.limits.idle_seconds,
-            admins=lambda: watching,
+            admins=lambda: self._gateways.watching(gateways),
         )
 
     def _apply(
@@ -183,15 +213,15 @@ class Controller:
             self._applied = wanted
 
     def _stop(self, name: str, program: Program) -> None:
-        if program.state == "FATAL":  # nothing is left to stop
+        if program.ended:  # nothing is left to stop
             self._supervisor.forget(name)
         else:
             self._supervisor.stop(name)
 
-    def _start(
-        self, counts: Mapping[str, int], desired: Desired, record: Record, units: Sequence[Unit]
-    ) -> None:
+    def _start(self, counts: Mapping[str, int], desired: Desired, record: Record) -> None:
         releases = {release.key: release for release in record.releases.values()}
+        # Those that are being stopped have their ports still.
+        units = self._supervisor.units()
         taken = {port for unit in units for port in (unit.port, unit.grpc_port) if port}
         for key, count in counts.items():
             release = releases[key]
@@ -201,26 +231,6 @@ class Controller:
                 taken |= {unit.port, unit.grpc_port}
                 _log.info("starting", extra={"unit": unit.name})
                 self._supervisor.add(unit)
-
-    def failed(self, error: Exception) -> None:
-        """Tell whoever waits what went wrong."""
-        if self._told:
-            problems = (str(error),)
-            self._tell(self._told.model_copy(update={"healthy": False, "problems": problems}))
-
-    def _tell(self, status: Status) -> None:
-        """Write the status when it changed; and every second."""
-        now = monotonic()
-        fresh = self._told is not None and now - self._told_at < _TELL_SECONDS
-        if fresh and self._told and _without_figures(status) == _without_figures(self._told):
-            return
-        write_status(self._folder.status, status)
-        self._told, self._told_at = status, now
-
-
-def _without_figures(status: Status) -> Status:
-    processes = tuple(one.model_copy(update={"cpu": None}) for one in status.processes)
-    return status.model_copy(update={"time": "", "processes": processes})
 
 
 def run(folder: ServiceFolder) -> None:
@@ -233,8 +243,13 @@ def run(folder: ServiceFolder) -> None:
     while not stop.is_set():
         try:
             idle = controller.tick()
-        except (OpenAutoGLMError, OSError) as error:
-            _log.error("this step failed and is tried again", extra={"why": str(error)})
+        except Exception as error:  # whatever it is, what serves now is to go on
+            known = isinstance(error, OpenAutoGLMError | OSError)
+            _log.error(
+                "this step failed and is tried again",
+                extra={"why": str(error)},
+                exc_info=None if known else error,
+            )
             with suppress(OSError):  # a full disk may be what went wrong
                 controller.failed(error)
             idle = True

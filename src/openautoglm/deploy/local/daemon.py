@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 from openautoglm.deploy.local import keep, rpc
 from openautoglm.deploy.local.conf import kept
-from openautoglm.deploy.local.folder import ServiceFolder, sockets_of
+from openautoglm.deploy.local.folder import ServiceFolder, interpreter, sockets_of
 from openautoglm.deploy.local.logs import last_lines
 from openautoglm.errors import DeployError
 
@@ -21,6 +23,14 @@ _ANSWERS_IN = 5.0
 _STARTS_IN = 10.0
 _AGAIN_AFTER = 1.0
 _PAUSE = 0.02
+# What processes of a service get from the shell of whoever starts its supervisor: how to find
+# programs and libraries, language and clock, how many threads, where traces go. Not the rest:
+# tokens are nothing to them, and paths of Python or of a virtual environment that somebody's
+# shell has would change what runs. `Unit.environment` adds to it.
+_KEPT = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD"
+    r"|(OMP|GOMP|KMP|OPENBLAS|MKL|MALLOC|OTEL|OPENAUTOGLM)_\w+"
+)
 
 
 def call(folder: ServiceFolder, method: str, *arguments: Any, ignore: tuple[int, ...] = ()) -> Any:
@@ -81,7 +91,9 @@ def end(lock: Path, *, seconds: float) -> None:
 
 
 def remove_socket(path: Path) -> None:
-    """Remove a socket, and the folders that are empty without it."""
+    """Remove a socket at which nobody answers, and the folders that are empty without it."""
+    if _answers(path):  # where a project was moved from, there may be another one by now
+        return
     path.unlink(missing_ok=True)
     with suppress(OSError):  # others have theirs there
         path.parent.rmdir()
@@ -99,9 +111,21 @@ def _socket(folder: ServiceFolder) -> Path:
     return folder.sockets / f"{_NAME}.sock"
 
 
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_PAUSE)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:  # it is too busy to answer
+            return True
+    return True
+
+
 def _start(folder: ServiceFolder) -> None:
     conf = str(folder.supervisor_conf)
-    python = (sys.executable, "-I", "-X", "utf8", "-m", "supervisor.supervisord")
+    python = (interpreter(), "-I", "-X", "utf8", "-m", "supervisor.supervisord")
     command = [*kept(folder, _NAME, "--detach"), "--", *python, "-c", conf]
     # Left by one that was killed; supervisord would wait before it takes its place.
     _socket(folder).unlink(missing_ok=True)
@@ -115,8 +139,16 @@ def _start(folder: ServiceFolder) -> None:
             )
         # Somebody may have looked at the lock in the moment it was to be taken.
         if now > again and keep.holder(folder.supervisor_lock) is None:
-            quiet = subprocess.DEVNULL
-            subprocess.run(command, stdin=quiet, stdout=quiet, stderr=quiet, cwd="/", check=True)
+            quiet, shell = subprocess.DEVNULL, os.environ.items()
+            subprocess.run(
+                command,
+                stdin=quiet,
+                stdout=quiet,
+                stderr=quiet,
+                cwd="/",
+                env={name: value for name, value in shell if _KEPT.fullmatch(name)},
+                check=True,
+            )
             again = now + _AGAIN_AFTER
         time.sleep(_PAUSE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,16 @@ class ServiceFolder:
     def lock(self) -> Path:
         """Held by deploy, weights and delete; beside the folder, because delete empties that."""
         return self.root.with_name(f"{self.name}.lock")
+
+    @property
+    def turn(self) -> Path:
+        """Held by whoever starts or ends processes; beside the folder for the same reason."""
+        return self.root.with_name(f"{self.name}.turn")
+
+    @property
+    def origin(self) -> Path:
+        """The path that the folder had when its units were made."""
+        return self.root / "origin"
 
     @property
     def desired(self) -> Path:
@@ -113,10 +124,11 @@ class ServiceFolder:
             folder.mkdir(mode=0o700, exist_ok=True)
             found = folder.lstat()
             if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
+                sudo = "sudo " if found.st_uid != os.getuid() else ""
                 raise StoreError(
                     "the folder for sockets is not this user's alone",
                     where=str(folder),
-                    hint=f"rm -r {folder}",
+                    hint=f"{sudo}rm -r {folder}",
                 )
 
 
@@ -124,3 +136,10 @@ def sockets_of(root: Path) -> Path:
     """Where a service that lives at `root` has its sockets."""
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     return Path("/tmp") / f"openautoglm-{os.getuid()}" / name  # noqa: S108
+
+
+def interpreter() -> str:
+    """The Python that services run with: one path, however the command was started."""
+    python = Path(sys.prefix).resolve() / "bin" / "python"
+    # Of a system's Python, that name may be another one's.
+    return str(python) if python.exists() and python.samefile(sys.executable) else sys.executable

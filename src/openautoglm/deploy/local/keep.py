@@ -65,16 +65,17 @@ def end(lock: Lock, *, seconds: float) -> None:
     if seconds > 0:
         tell(lock, signal.SIGTERM)
     patience = time.monotonic() + seconds
-    while not _free(lock):
+    while not free(lock):
         now = time.monotonic()
         if now > patience:
-            _kill(lock)
+            kill(lock)
         if now > patience + _REFUSES_TO_DIE:
             raise TimeoutError(f"{os.fspath(lock)} is still held by process {holder(lock)}")
         time.sleep(_PAUSE / 5)
 
 
-def _free(lock: Lock) -> bool:
+def free(lock: Lock) -> bool:
+    """Whether nobody has a lock."""
     if not os.path.exists(lock):
         return True
     descriptor = _try(lock)
@@ -84,15 +85,15 @@ def _free(lock: Lock) -> bool:
     return True
 
 
-def _kill(lock: Lock) -> None:
+def kill(lock: Lock) -> None:
     """SIGKILL for the holder or, when it is gone, for children of it that still have its lock."""
     pid = holder(lock)
-    for each in [pid] if pid is not None else _left_behind(lock):
+    for each in [pid] if pid is not None else having(lock):
         _send(each, signal.SIGKILL)
 
 
-def _left_behind(lock: Lock) -> list[int]:
-    """Processes whose open file is what the lock hangs on, as the kernel tells it."""
+def having(lock: Lock) -> list[int]:
+    """Other processes whose open file is what the lock hangs on, as the kernel tells it."""
     inode, found = f":{os.stat(lock).st_ino} ", []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -143,7 +144,7 @@ def _take(lock: str, under: str, seconds: float, signals: list[int]) -> int | No
         if holder(lock) is not None:
             named = now
         if now > killing or now > named + _GRACE:
-            _kill(lock)
+            kill(lock)
         time.sleep(_PAUSE)
 
 

@@ -1,4 +1,4 @@
-"""How busy replicas are."""
+"""How busy replicas are, and how old."""
 
 from __future__ import annotations
 
@@ -59,3 +59,11 @@ class Load:
             return _Look(pid, process.create_time(), self._clock(), times.user + times.system)
         except psutil.Error:
             return None
+
+
+def age(pid: int) -> float | None:
+    """Seconds since a process was started; None when there is none."""
+    try:
+        return time.time() - psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None

@@ -60,17 +60,19 @@ def check_free(host: str, port: int) -> None:
     """Refuse a port of the gateway that somebody has.
 
     Raises:
-        StoreError: It is taken, by the process that is named, or the host is not of this machine.
+        StoreError: It is taken, by the process that is named; or it cannot be had, or the host is
+            not of this machine.
     """
     try:
         listen(Places(host, port, None, reuse_port=False)).close()
     except StoreError as error:
         if error.where == "--host":
             raise StoreError(error.what, where="gateway.host", allowed=error.allowed) from None
+        taken = "taken" in error.what
         raise StoreError(
             error.what,
-            where=f"gateway.port: {error.where}",
-            hint="end that process, or set `gateway.port` to another one",
+            where=f"gateway.port: {error.where}" if taken else f"gateway: {error.where}",
+            hint="end that process, or set `gateway.port` to another one" if taken else error.hint,
         ) from None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from openautoglm.artifacts.folder import write_text
+from openautoglm.deploy.ledger import now as now
 from openautoglm.deploy.release import Release, Role
 
 State = Literal["starting", "ready", "not ready", "failing", "stopping"]
@@ -76,11 +76,6 @@ class Status(_Seen):
     replicas: int
     roles: dict[Role, RoleStatus]
     processes: tuple[ProcessStatus, ...]
-
-
-def now() -> str:
-    """The time as status and ledger have it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def write_status(path: Path, status: Status) -> None:

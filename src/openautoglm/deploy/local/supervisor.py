@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from openautoglm.artifacts.lock import in_turn
-from openautoglm.deploy.local import daemon, keep, rpc
+from openautoglm.deploy.local import daemon, home, keep, rpc
 from openautoglm.deploy.local.conf import write_conf
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.logs import last_exit
+from openautoglm.deploy.local.turn import turn
 from openautoglm.deploy.local.unit import Unit, read_units, write_units
 from openautoglm.errors import DeployError
 
 _PAUSE = 0.02
 _LATEST = 5.0
+# Less than the 10 s that a controller has to end in while somebody else has the turn.
+_TURN_SECONDS = 5.0
 # Whoever converges goes first, or it would start again what ends; gateways drain into replicas.
 _ORDER = ("controller", "gateway", "replica")
 
@@ -47,12 +49,16 @@ class Program:
 class Supervisor:
     """The supervisor of a service; several of these, in several processes, may be in use at once.
 
+    Whatever starts or ends processes waits for its turn, 5 s at most (`BusyError`). In a folder
+    whose service was deleted, or that is a copy, it is refused (`DeployError`); but `shutdown`.
+
     Args:
         folder: The service's.
     """
 
     def __init__(self, folder: ServiceFolder) -> None:
         self._folder = folder
+        self._outlives: dict[str, float] = {}
 
     def alive(self) -> bool:
         """Whether supervisord runs and answers."""
@@ -69,18 +75,28 @@ class Supervisor:
             ArtifactError: `units.json` cannot be read.
             StoreError: A path cannot be told to supervisord.
         """
-        with self._turn():
+        with self._ours():
             write_conf(self._folder, self.units())
             daemon.ensure(self._folder)
             self._reconcile()
 
+    def foreign(self) -> bool:
+        """Whether the folder is a copy of another service's, and was not claimed."""
+        return home.copied_from(self._folder) is not None
+
+    def claim(self) -> None:
+        """Make a copy this folder's own service, which has no processes yet."""
+        with self._turn():
+            if self.foreign():
+                home.clear(self._folder)
+
     def units(self) -> list[Unit]:
-        """The processes that are to be kept alive.
+        """The processes that are to be kept alive; of a copy none, they are another service's.
 
         Raises:
             ArtifactError: `units.json` cannot be read.
         """
-        return read_units(self._folder.units)
+        return [] if self.foreign() else read_units(self._folder.units)
 
     def add(self, *units: Unit) -> None:
         """Keep more units alive. One of the same name gets its new command at its next `start`.
@@ -89,7 +105,7 @@ class Supervisor:
             DeployError: Supervisord is about to end.
             StoreError: A path cannot be told to supervisord; nothing was changed.
         """
-        with self._turn():
+        with self._ours():
             names = {unit.name for unit in units}
             self._write([*(unit for unit in self.units() if unit.name not in names), *units])
 
@@ -105,23 +121,27 @@ class Supervisor:
             keep.tell(self._folder.lock_of(name), signal.SIGTERM)
 
     def forget(self, name: str) -> bool:
-        """Remove a unit that has ended, with its lock and socket; False while it has not."""
-        with self._turn():
-            if self._not_ended([name]):
+        """Remove a unit that has ended, with its lock and socket; False while it has not.
+
+        It does not wait: ask again. A process that lives on without a supervisor is asked to end,
+        and killed when it has not after its `stop_seconds`.
+        """
+        with self._ours():
+            if self._not_ended([name]) or not self._gone(name):
                 return False
             self._remove(name)
         return True
 
     def drop(self, name: str) -> None:
         """Stop a unit, wait until it has ended, and forget it; also while no supervisor runs."""
-        with self._turn():
+        with self._ours():
             if self.alive():
                 self._stop_all([unit for unit in self.units() if unit.name == name])
             self._remove(name)
 
     def start(self, name: str) -> None:
         """Start a unit that is STOPPED or FATAL, with the command that `units.json` has now."""
-        with self._turn():
+        with self._ours():
             self._call("reloadConfig")
             self._call("removeProcessGroup", name, ignore=(rpc.BAD_NAME, rpc.STILL_RUNNING))
             self._call("addProcessGroup", name, ignore=(rpc.ALREADY_ADDED,))
@@ -156,9 +176,15 @@ class Supervisor:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """One at a time, and no supervisor that knows the service by another path."""
-        self._folder.make()
-        with in_turn(self._folder.running / "turn"):
+        with turn(self._folder.turn, seconds=_TURN_SECONDS):
             daemon.evict(self._folder)
+            yield
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Our turn at a service that may have processes."""
+        with self._turn():
+            home.enter(self._folder)
             yield
 
     def _call(self, method: str, *arguments: Any, ignore: tuple[int, ...] = ()) -> Any:
@@ -190,6 +216,19 @@ class Supervisor:
         lock.unlink(missing_ok=True)
         if unit and unit.admin:
             daemon.remove_socket(Path(unit.admin))
+
+    def _gone(self, name: str) -> bool:
+        lock, now = self._folder.lock_of(name), time.monotonic()
+        if keep.free(lock):
+            self._outlives.pop(name, None)
+            return True
+        patience = max((u.stop_seconds for u in self.units() if u.name == name), default=0)
+        if name not in self._outlives:
+            self._outlives[name] = now
+            keep.tell(lock, signal.SIGTERM)
+        elif now - self._outlives[name] > patience:
+            keep.kill(lock)
+        return False
 
     def _program(self, info: dict[str, Any]) -> Program:
         name, state = info["name"], info["statename"]

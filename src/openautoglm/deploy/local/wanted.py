@@ -3,12 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Generic, TypeVar
 
 from openautoglm.deploy.ledger import Record
 from openautoglm.deploy.local.converge import Goal
 from openautoglm.deploy.release import Role
 from openautoglm.routing.routes import Shadow
+
+T = TypeVar("T")
+
+
+class Reading(Generic[T]):
+    """What a file says, read again only after it changed.
+
+    Args:
+        path: The file, which may be missing.
+        read: Reads it.
+    """
+
+    def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
+        self._path = path
+        self._read = read
+        self._known: tuple[object, T] | None = None
+
+    def get(self) -> T:
+        """What it says now; raises what `read` raises."""
+        mark = _mark(self._path)  # before it is read: a change meanwhile makes the next one differ
+        if self._known is None or self._known[0] != mark:
+            self._known = None
+            self._known = mark, self._read(self._path)
+        return self._known[1]
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def counts(record: Record, replicas: int) -> dict[Role, int]:
