@@ -106,5 +106,6 @@ class Serving(Settings):
     threads: int = Field(1, ge=1, le=1024, description="CPU threads inside one call of the model")
     access_log: Literal["all", "traced", "none"] = Field(
         "traced",
-        description="which answered requests get a line in the log; a fault always gets one",
+        description="which answered requests get a line in the log, health checks with `all` only; "
+        "a fault always gets one",
     )
