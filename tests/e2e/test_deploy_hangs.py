@@ -50,6 +50,7 @@ def routed(small):
     return sum(len(of) for of in json.loads(text)["variants"].values())
 
 
+@pytest.mark.sweep
 def test_a_replica_that_hangs_is_replaced_by_whoever_is_the_controller_then(small):
     before = small.pids()
     unit = next(name for name in before if name.startswith("replica"))

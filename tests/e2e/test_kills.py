@@ -54,7 +54,7 @@ def check_after_a_kill(project, step, share):
     assert parts == [], "a half-written folder was left"
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", ["prepare", "train", "compress", "register"])
 def test_a_killed_step_leaves_no_trace(project, step):
     check_after_a_kill(project, step, random.Random(step).uniform(0.3, 0.95))
 

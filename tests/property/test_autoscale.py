@@ -17,7 +17,7 @@ TIMES = st.floats(0.1, 14)
 
 
 @st.composite
-def services(draw, highest=100):
+def services(draw, highest=95):
     least = draw(st.integers(1, 20))
     return Autoscale(
         cpu_threshold=f"{draw(st.integers(1, highest))}%",

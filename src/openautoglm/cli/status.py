@@ -15,7 +15,7 @@ from openautoglm.deploy.local.status import ProcessStatus, Status
 from openautoglm.deploy.local.waiting import fresh, look_after
 from openautoglm.errors import BusyError, OpenAutoGLMError
 
-_COLOURS = {"ready": "green", "failing": "red", "starting": "yellow", "stopping": "yellow"}
+_COLOURS = {"ready": "green", "failing": "red", "not ready": "red"}
 
 _WIDTH = 160
 
@@ -90,7 +90,7 @@ def _page(name: str, seen: Status | str) -> Iterator[str | Table]:
 
 
 def _cells(process: ProcessStatus) -> tuple[str, str, str, str]:
-    colour = _COLOURS.get(process.state, "white")
+    colour = _COLOURS.get(process.state, "yellow")
     return (
         str(process.pid or ""),
         f"[{colour}]{process.state}[/]",
