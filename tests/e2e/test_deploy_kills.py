@@ -16,6 +16,8 @@ from tests.support.wait import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deploy-kills")]
 CLIENTS = 4
+BROKEN = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
+"""What a client sees of a connection whose other side has died; an answer is not among them."""
 WHOLE_AGAIN = 5.0
 """Seconds: the promise, not a measurement; a slow machine is given more."""
 
@@ -88,7 +90,10 @@ def test_a_hundred_kills_of_one_or_several_at_random(small, record_property):
                 look_after(small.folder)
             whole_again(small, before, *victims)
         if gateways < 2 and replicas < 2:  # else nobody is left to answer for a moment
-            assert len(traffic.failures) <= gateways * CLIENTS, (victims, traffic.failures)
+            # Until the kernel has closed a dead gateway's socket, a client that comes back may be
+            # given to it once more: that connection, too, was on the dead process.
+            assert len(traffic.failures) <= 2 * gateways * CLIENTS, (victims, traffic.failures)
+            assert all(one.startswith(BROKEN) for one in traffic.failures), traffic.failures
     record_property("cases", 100)
 
 
