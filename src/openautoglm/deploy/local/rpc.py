@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ProtocolError, ServerProxy, Transport
 
 from openautoglm.errors import DeployError
+from openautoglm.observability.unix import UnixConnection
 
 BAD_NAME = 10
 NOT_RUNNING = 70
@@ -48,17 +48,6 @@ class _Transport(Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> HTTPConnection:
-        made = _Connection(self._path)
+        made = UnixConnection(self._path, _SECONDS)
         self._connection = host, made  # the base class closes it
         return made
-
-
-class _Connection(HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_SECONDS)
-        self.sock.connect(str(self._path))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 from openautoglm.errors import RouterError
+from openautoglm.observability.unix import UnixConnection
 
 _SECONDS = 2.0
 _LOOK_SECONDS = 1.0
@@ -23,17 +23,6 @@ class GoneError(RouterError):
     """Nobody listens at the socket: the gateway is dead, or has not read its files yet."""
 
 
-class _Connection(HTTPConnection):
-    def __init__(self, path: Path, seconds: float) -> None:
-        super().__init__("gateway", timeout=seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 def ask(
     admin: Path, path: str, *, method: str = "GET", seconds: float = _SECONDS
 ) -> tuple[int, str]:
@@ -43,7 +32,7 @@ def ask(
         GoneError: Nobody listens.
         RouterError: There is no whole answer in time.
     """
-    connection = _Connection(admin, seconds)
+    connection = UnixConnection(admin, seconds)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
