@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from collections import Counter
 from contextlib import suppress
 from types import TracebackType
@@ -27,11 +28,13 @@ class Traffic:
     Attributes:
         answers: Number of answers by (status, version).
         failures: What went wrong, one text a request that was not answered.
+        begun: When each of those was begun, `monotonic` seconds.
     """
 
     def __init__(self, port: int, *, clients: int = 4, pause: float = 0.01) -> None:
         self.answers: Counter[tuple[int, str]] = Counter()
         self.failures: list[str] = []
+        self.begun: list[float] = []
         self._port = port
         self._pause = pause
         self._stop = threading.Event()
@@ -81,9 +84,14 @@ class Traffic:
         with self._lock:
             self.answers.clear()
 
+    def _fail(self, told: str, begun: float) -> None:
+        self.failures.append(told)
+        self.begun.append(begun)
+
     def _ask(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         while not self._stop.wait(self._pause):
+            begun = time.monotonic()
             try:
                 connection.request("POST", "/v1/predict", BODY, {"x-request-id": "t"})
                 answer = connection.getresponse()
@@ -91,10 +99,10 @@ class Traffic:
                 with self._lock:
                     self.answers[answer.status, answer.getheader("x-model-version", "")] += 1
                     if answer.status != 200:
-                        self.failures.append(f"{answer.status}: {body[:200]!r}")
+                        self._fail(f"{answer.status}: {body[:200]!r}", begun)
             except (OSError, http.client.HTTPException) as error:
                 with self._lock:
-                    self.failures.append(repr(error))
+                    self._fail(repr(error), begun)
                 with suppress(OSError):
                     connection.close()
         connection.close()
