@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from openautoglm.deploy.ledger import last, read
-from tests.support.site import Site, processes, site
+from tests.support.site import Site, listening, processes, site
 from tests.support.traffic import Traffic
 from tests.support.wait import until
 
@@ -224,6 +224,29 @@ def test_what_was_left_by_a_machine_that_crashed(small):
     with Traffic(small.port) as traffic:
         until(lambda: traffic.good > 20, what="traffic")
     assert traffic.failures == []
+
+
+def test_a_service_ends_when_its_folder_is_removed(small):
+    small.deploy()
+    sockets = small.folder.sockets
+    for path in (small.root / ".openautoglm" / "models").rglob("*"):
+        if path.is_dir():
+            path.chmod(0o755)
+    shutil.rmtree(small.root / ".openautoglm")
+    until(lambda: not processes(small.root), seconds=40, what="the end of its processes")
+    assert small.port not in listening()
+    until(lambda: not sockets.exists(), what="the end of its sockets")
+    assert "answers at" in small.run("deploy")
+
+
+def test_a_deploy_that_was_interrupted_says_that_it_goes_on(small):
+    small.write()
+    first = small.start("deploy")
+    until(lambda: small.pids("supervisor"), seconds=60, what="the supervisor")
+    first.send_signal(signal.SIGINT)
+    assert "it goes on: openautoglm status" in first.communicate()[0]
+    assert first.returncode == 130
+    until(lambda: small.folder.status.is_file() and small.status().healthy, seconds=60)
 
 
 def test_a_deploy_that_was_killed_is_finished_by_the_next(small):

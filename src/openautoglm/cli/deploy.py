@@ -64,8 +64,13 @@ def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> 
         if planned.plan.unchanged:
             say("a copy, which does not run yet" if copied else "not all is healthy yet")
         with gateway_port(folder, service.gateway, key_line(file, "gateway.port")):
-            _apply(folder, resolved, planned, file)
-            status = wait(folder, planned.desired, seconds=seconds, say=say)
+            try:
+                _apply(folder, resolved, planned, file)
+                status = wait(folder, planned.desired, seconds=seconds, say=say)
+            except KeyboardInterrupt:
+                if read_desired(folder.desired) == planned.desired:  # it was decided
+                    say("nobody waits any more, but it goes on: openautoglm status, or delete")
+                raise
     sweep(project)
     print(f"{_answers(planned, folder)}, healthy after {perf_counter() - start:.1f} s")
     _next(resolved, status)

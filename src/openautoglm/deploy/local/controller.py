@@ -7,6 +7,7 @@ It holds nothing that it could not read again: whenever it is killed, the next o
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from time import monotonic
 from openautoglm.config.project import Project
 from openautoglm.deploy.desired import Desired, read_desired
 from openautoglm.deploy.ledger import Record, read
+from openautoglm.deploy.local import daemon
 from openautoglm.deploy.local.converge import Replica, step
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.gateways import Gateways
@@ -41,6 +43,7 @@ from openautoglm.serving.observe import logs
 _log = logging.getLogger("openautoglm.controller")
 _BUSY_SECONDS, _IDLE_SECONDS = 0.1, 0.5
 _LOAD_SECONDS = 1.0
+_ENDING_SECONDS = 10.0
 _SURGE = 1
 _LOG_BYTES = 50 << 20
 
@@ -95,7 +98,7 @@ class Controller:
         failing = self._revival.failing(programs)
         cpu = self._busy(replicas, programs, service.serving.threads)
         count = self._scale.count(service, replicas, ready, cpu)
-        wanted = goal(record, count, settings_digest(self._folder, service.serving))
+        wanted = goal(record, count, settings_digest(self._folder, desired))
         router = self._router(desired, gateways)
         if not self._whole:
             router.prepare()
@@ -227,20 +230,30 @@ class Controller:
             release = releases[key]
             model = self._models.folder(release.digest)
             for _ in range(count):
-                unit = replica_unit(self._folder, release, model, desired.service.serving, taken)
+                unit = replica_unit(self._folder, release, model, desired, taken)
                 taken |= {unit.port, unit.grpc_port}
                 _log.info("starting", extra={"unit": unit.name})
                 self._supervisor.add(unit)
 
 
 def run(folder: ServiceFolder) -> None:
-    """Tick until SIGTERM or SIGINT; what goes wrong is logged, told, and tried again."""
+    """Tick until SIGTERM or SIGINT; what goes wrong is logged, told, and tried again.
+
+    A service whose folder was removed is ended: nobody could find it any more to do so.
+    """
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     logs.configure()
     controller = Controller(folder)
+    place = os.open(folder.root, os.O_RDONLY | os.O_DIRECTORY)
     while not stop.is_set():
+        if os.fstat(place).st_nlink == 0:  # a folder that was only moved has its links
+            _log.warning("the service's folder was removed: ending the service")
+            daemon.end_parent(folder)
+            stop.wait(_ENDING_SECONDS)
+            daemon.remove_sockets(folder)
+            return
         try:
             idle = controller.tick()
         except Exception as error:  # whatever it is, what serves now is to go on

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -76,6 +77,13 @@ def evict(folder: ServiceFolder) -> None:
         end(folder.supervisor_lock, seconds=0)
         for name in (f"{_NAME}.sock", f"{_NAME}.pid"):
             remove_socket(sockets_of(conf.parent) / name)
+
+
+def end_parent(folder: ServiceFolder) -> None:
+    """Ask the supervisord that started this process to end all it keeps, and itself."""
+    parent = os.getppid()
+    if _conf_of(parent) == folder.supervisor_conf:
+        os.kill(parent, signal.SIGTERM)
 
 
 def end(lock: Path, *, seconds: float) -> None:

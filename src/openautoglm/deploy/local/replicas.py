@@ -7,8 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from openautoglm.artifacts.folder import write_text
-from openautoglm.config.serving import Serving
-from openautoglm.deploy.desired import this_code
+from openautoglm.deploy.desired import Desired
 from openautoglm.deploy.local.folder import ServiceFolder, interpreter
 from openautoglm.deploy.local.ports import free_pair
 from openautoglm.deploy.local.unit import Unit
@@ -17,18 +16,18 @@ from openautoglm.deploy.release import Release
 _KILL_SECONDS = 5.0
 
 
-def settings_digest(folder: ServiceFolder, serving: Serving) -> str:
+def settings_digest(folder: ServiceFolder, desired: Desired) -> str:
     """Names all that makes replicas of one release differ: those with another one are replaced.
 
-    That is their settings, but also the code they run and the place of their project: after an
-    upgrade or a move they must not run on as they were started.
+    That is their settings, but also the code that was deployed and the place of their project:
+    after an upgrade, which is deployed, or a move they must not run on as they were started.
     """
-    told = (serving.model_dump_json(), this_code(), str(folder.root))
+    told = (desired.service.serving.model_dump_json(), desired.code, str(folder.root))
     return hashlib.sha256(repr(told).encode()).hexdigest()[:10]
 
 
 def replica_unit(
-    folder: ServiceFolder, release: Release, model: Path, serving: Serving, taken: Collection[int]
+    folder: ServiceFolder, release: Release, model: Path, desired: Desired, taken: Collection[int]
 ) -> Unit:
     """A replica on ports that are free now; its settings file is written.
 
@@ -36,10 +35,10 @@ def replica_unit(
         folder: The service's.
         release: What it serves.
         model: The release's folder in the model store.
-        serving: How.
+        desired: How.
         taken: Ports that belong to others of this service.
     """
-    settings = settings_digest(folder, serving)
+    serving, settings = desired.service.serving, settings_digest(folder, desired)
     file = folder.settings / f"{settings}.json"
     if not file.is_file():
         write_text(file, serving.model_dump_json(indent=2) + "\n")
