@@ -29,7 +29,7 @@ import uvloop
 import wire
 from document import described, table, write_section
 
-from openautoglm.config.service import Gateway
+from openautoglm.config.gateway import Gateway
 from openautoglm.config.serving import Serving
 from openautoglm.routing.envoy import admin, bootstrap
 from openautoglm.routing.envoy.router import EnvoyRouter

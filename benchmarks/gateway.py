@@ -32,7 +32,7 @@ from random_model import SIZES, build, read
 from replica import CONNECTIONS, OPEN, ratio
 from wire import Address
 
-from openautoglm.config.service import Gateway
+from openautoglm.config.gateway import Gateway
 from openautoglm.routing.routes import Endpoint, Routes
 
 BARE = "replica"

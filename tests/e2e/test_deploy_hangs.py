@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from openautoglm.config.service import Gateway, Service
+from openautoglm.config.gateway import Gateway
+from openautoglm.config.service import Service
 from openautoglm.deploy.desired import Desired, write_desired
 from openautoglm.deploy.ledger import Record, append
 from openautoglm.deploy.local import controller as controllers

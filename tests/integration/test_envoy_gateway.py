@@ -10,7 +10,7 @@ from json import loads
 
 import pytest
 
-from openautoglm.config.service import Breakers, Ejection, GatewayLimits, Retries
+from openautoglm.config.gateway import Breakers, Ejection, GatewayLimits, Retries
 from openautoglm.routing.envoy import admin
 from openautoglm.routing.routes import Endpoint
 from tests.conformance.router import split

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import grpc
 import pytest
 
-from openautoglm.config.service import Ejection, GatewayLimits
+from openautoglm.config.gateway import Ejection, GatewayLimits
 from openautoglm.routing.routes import Endpoint, Shadow
 from tests.support.backends import HOST, Backends, free_port
 from tests.support.envoy import gateways

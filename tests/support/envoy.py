@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-from openautoglm.config.service import Gateway
+from openautoglm.config.gateway import Gateway
 from openautoglm.routing.envoy import admin, bootstrap
 from openautoglm.routing.envoy.router import EnvoyRouter
 from openautoglm.routing.routes import Routes

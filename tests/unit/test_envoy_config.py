@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from openautoglm.config.service import Gateway
+from openautoglm.config.gateway import Gateway
 from openautoglm.routing.envoy import bootstrap
 from openautoglm.routing.envoy.clusters import clusters, grpc_cluster, http_cluster
 from openautoglm.routing.envoy.endpoints import endpoints

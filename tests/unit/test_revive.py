@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from openautoglm.config.gateway import Gateway
 from openautoglm.config.project import Project
-from openautoglm.config.service import Gateway, Service
+from openautoglm.config.service import Service
 from openautoglm.deploy.desired import Desired
 from openautoglm.deploy.local import controller as controllers
 from openautoglm.deploy.local.folder import ServiceFolder

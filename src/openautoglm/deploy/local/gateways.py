@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from openautoglm.artifacts.folder import write_text
-from openautoglm.config.service import Gateway
+from openautoglm.config.gateway import Gateway
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.supervisor import Program, Supervisor
 from openautoglm.deploy.local.unit import Unit

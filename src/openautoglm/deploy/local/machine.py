@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 import psutil
 
-from openautoglm.config.service import Gateway
+from openautoglm.config.gateway import Gateway
 from openautoglm.deploy.local import keep
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.ports import check_free

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from openautoglm.config.bounds import HEALTH_CONNECTIONS
-from openautoglm.config.service import Breakers, Ejection, Gateway, Retries
+from openautoglm.config.gateway import Breakers, Ejection, Gateway, Retries
 from openautoglm.routing.envoy.balancing import balancing
 from openautoglm.routing.envoy.layout import Layout
 from openautoglm.routing.envoy.message import Message, duration, each, typed, watched

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from openautoglm.config.service import Gateway, GatewayLimits
+from openautoglm.config.gateway import Gateway, GatewayLimits
 from openautoglm.routing.envoy.layout import LISTENER, ROUTES
 from openautoglm.routing.envoy.local_replies import local_replies
 from openautoglm.routing.envoy.message import (

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from openautoglm.artifacts.folder import write_text
-from openautoglm.config.service import Gateway
+from openautoglm.config.gateway import Gateway
 from openautoglm.routing.envoy import stored
 from openautoglm.routing.envoy.clusters import clusters, grpc_cluster, http_cluster
 from openautoglm.routing.envoy.endpoints import endpoints

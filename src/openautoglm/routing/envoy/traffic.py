@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from openautoglm.config.service import Gateway, Retries
+from openautoglm.config.gateway import Gateway, Retries
 from openautoglm.routing.envoy.clusters import grpc_cluster, http_cluster
 from openautoglm.routing.envoy.layout import ROUTES
 from openautoglm.routing.envoy.listener import RATE_LIMIT
