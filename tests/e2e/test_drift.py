@@ -3,12 +3,20 @@
 import json
 import shutil
 import sqlite3
+import time
+from contextlib import closing
 
 import pytest
 
 from openautoglm.cli.drift import drift
+from openautoglm.cli.service_window import service_source
 from openautoglm.config.project import Project
+from openautoglm.config.service import Service
+from openautoglm.deploy.desired import Desired, write_desired
+from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.errors import ArtifactError, InputError
+from openautoglm.feedback.answers import Answer, Source
+from openautoglm.feedback.store import FeedbackStore
 from openautoglm.steps.catalog import STEPS
 from tests.support.project import FP32, Small, rows, write_csv
 
@@ -174,3 +182,66 @@ def test_a_model_of_other_rows_is_refused(project, judge, tmp_path):
 def test_bad_input_is_exit_code_2(project):
     done = project.run("openautoglm", "drift", "--current", "none.csv", code=2)
     assert "there is no such file" in done.stderr
+
+
+def kept(project, given, labelled=0, **feedback):
+    """A service that was asked these rows, and told the labels of the first of them."""
+    folder = ServiceFolder(Project(project.root), "small")
+    folder.root.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder.root)
+    folder.root.mkdir()
+    service = Service.model_validate({"model": "models/compressed", "feedback": feedback})
+    write_desired(folder.desired, Desired(generation=1, name="small", service=service))
+    classes = tuple(sorted({label for _, label in given}))
+    source = Source("small", "1", f"sha256-{'0' * 64}", "glm", "fp32", classes)
+    with closing(FeedbackStore(f"sqlite:///{folder.feedback}")) as store:
+        answers = [
+            Answer(f"{place}", time.time(), [label], [0.9], [text])
+            for place, (text, label) in enumerate(given)
+        ]
+        store.record(source, answers)
+        for place, (_, label) in enumerate(given[:labelled]):
+            store.label(f"{place}", [label])
+
+
+def test_what_a_service_was_asked_is_a_window_with_the_labels_that_came(project):
+    kept(project, rows(200, seed=7), labelled=150)
+    done = project.run("openautoglm", "drift", "--service", "small")
+    assert "none: no column drifts" in done.stdout
+    assert "200 found, 200 can be used" in done.stdout
+    found = json.loads(
+        (project.root / "reports/drift-windows/service-small/window.json").read_text("utf-8")
+    )
+    assert found["file"] == "service small"
+    assert any(column["column"] == "class" for column in found["columns"])
+
+
+def test_without_labels_a_service_is_judged_by_its_inputs(project):
+    kept(project, [(f"这家餐厅的第{i}道菜非常好吃，服务也很周到！", "铁路") for i in range(150)])
+    done = project.run("openautoglm", "drift", "--service", "small")
+    assert "drift" in done.stdout
+    assert "class shares were not compared: no row has a label" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "feedback", "said"),
+    [
+        ([], {}, "no request to small was kept yet"),
+        ([("车", "铁路")], {"requests": {"texts": False}}, "feedback.requests.texts: true"),
+        ([("车", "铁路")], {"requests": {"sample": 0.0}}, "feedback.requests.sample: 0.1"),
+        ([("车", "铁路")], {"enabled": False}, "feedback.enabled: true"),
+    ],
+)
+def test_a_service_that_keeps_no_requests_says_what_to_set(project, given, feedback, said):
+    kept(project, given, **feedback)
+    with pytest.raises(InputError) as error:
+        service_source(ServiceFolder(Project(project.root), "small"))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(), ("--current", "same.csv", "--service", "small"), ("--service", "s", "--text", "a")],
+)
+def test_a_window_is_a_file_or_a_service(project, given):
+    assert "--" in project.run("openautoglm", "drift", *given, code=2).stderr

@@ -7,13 +7,14 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """URL of a server; under root it runs as another user, who must reach its folder."""
+def postgres() -> Iterator[Any]:
+    """A server; under root it runs as another user, who must reach its folder."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pgserver")
@@ -23,6 +24,13 @@ def server() -> Iterator[str]:
         running = pgserver.get_server(folder / "data", cleanup_mode="stop")
     except Exception as error:  # whatever keeps PostgreSQL from starting is no fault of ours
         pytest.skip(f"PostgreSQL does not start here: {error}")
-    yield running.get_uri()
+    yield running
     running.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server(postgres: Any) -> str:
+    """Its URL."""
+    found: str = postgres.get_uri()
+    return found

@@ -12,7 +12,7 @@ from tests.support.backends import Backends, Traffic
 from tests.support.envoy import gateways
 from tests.support.wait import until
 
-WATCHED = ("cds.json", "rds.json", "lds.json", "v.json", "v_grpc.json")
+WATCHED = ("cds.json", "rds.json", "lds.json", "v.json", "v_grpc.json", "v_feedback.json")
 
 
 class _Place:
@@ -96,6 +96,7 @@ def test_a_new_variant_that_is_refused_leaves_what_was_in_force(pair, place, one
 
 
 def test_apply_heals_what_a_crash_left_between_any_two_writes(pair, place, one, monkeypatch):
+    names = ["w", "w_feedback", "w_grpc"]
     first = Routes({"v": (one.endpoint,)}, {"v": 100})
     then = Routes({"w": (one.endpoint,)}, {"w": 100})
     real, writes = force.write_text, 0
@@ -122,7 +123,7 @@ def test_apply_heals_what_a_crash_left_between_any_two_writes(pair, place, one, 
             assert pair.ask().backend == "one"
             pair.another().apply(then)
             assert pair.ask().backend == "one"
-            assert sorted(path.stem for path in (pair.folder / "eds").iterdir()) == ["w", "w_grpc"]
+            assert sorted(path.stem for path in (pair.folder / "eds").iterdir()) == names
             writes += 1
         else:
             break

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openautoglm.config.rollout import RolloutSettings
 from openautoglm.deploy.ledger import Record, append, read
 from openautoglm.deploy.release import Release
+from openautoglm.deploy.rollout_record import Measured, Request, RolloutRecord
 from openautoglm.errors import ArtifactError
 
 
@@ -18,9 +20,43 @@ def release(version):
     )
 
 
+SHARE = st.floats(-1, 1)
+MEASURED = st.builds(
+    Measured,
+    verdict=st.sampled_from(["no_worse", "worse", "undecided"]),
+    value=st.none() | SHARE,
+    interval=st.none() | st.tuples(SHARE, SHARE),
+    n=st.fixed_dictionaries({"champion": st.integers(0), "challenger": st.integers(0)}),
+    rule=st.text(max_size=9),
+    needed=st.none() | st.integers(0),
+)
+ROLLOUTS = st.builds(
+    RolloutRecord,
+    id=st.just(1),
+    state=st.sampled_from(["shadow", "canary", "held", "promoted", "rolled_back"]),
+    step=st.integers(0, 9),
+    reason=st.text(max_size=9),
+    evidence=st.dictionaries(st.sampled_from(["errors", "slow"]), MEASURED),
+    missing=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    settings=st.none() | st.just(RolloutSettings()),
+    settings_digest=st.just("sha256-3"),
+)
+
+
+def parts(draw, kind):
+    """What a rollout's records have besides."""
+    if kind == "request":
+        asked = Request(id=1, wish=draw(st.sampled_from(["hold", "abort"])))
+        return {"owner": "rollout 1", "request": asked}
+    if kind == "rollout":
+        told = draw(ROLLOUTS)
+        return {"owner": "rollout 1" if told.open else "", "rollout": told}
+    return {}
+
+
 @st.composite
 def records(draw):
-    kind = draw(st.sampled_from(["deploy", "weights", "delete"]))
+    kind = draw(st.sampled_from(["deploy", "weights", "delete", "rollout", "request"]))
     text = st.text(max_size=20)
     if kind == "delete":
         return Record(kind=kind, by=draw(text))
@@ -33,6 +69,7 @@ def records(draw):
         releases=releases,
         weights={"champion": 100 - weight, "challenger": weight},
         shadow=draw(st.integers(0, 100)),
+        **parts(draw, kind),
     )
 
 

@@ -18,6 +18,7 @@ EXAMPLE = {
     "model": "models:/clc@champion",
     "replicas": 3,
     "autoscale": {"cpu_threshold": "70%", "min_replicas": 2, "max_replicas": 10},
+    "rollout": {"metrics": {"accuracy": {}}},
 }
 
 
@@ -51,6 +52,8 @@ def mutated(path: Path) -> Service:
     """The example with another valid value at a key."""
     data = whole()
     found = reduce(lambda node, part: node[part], path, data)
+    if path == ("feedback", "enabled"):  # what needs it must go with it
+        data["rollout"]["metrics"]["accuracy"] = None
     for value in _others(path, found):
         try:
             return Service.model_validate_json(json.dumps(replaced(data, path, value)))
@@ -61,9 +64,11 @@ def mutated(path: Path) -> Service:
 
 def _others(path: Path, found: Any) -> Iterator[Any]:
     if isinstance(found, int | float) and not isinstance(found, bool):
-        yield from (found + 1, found - 1, found + 1024, found - 1024, found / 2)
+        yield from (found + 1, found - 1, found + 1024, found - 1024, found / 2 or 0.1)
+    if isinstance(found, bool):
+        yield not found
     if found is None:
-        yield 7
+        yield from (7, "postgresql://localhost/other", "person")
     for annotation in _annotations(path):
         yield from (
             value for value in get_args(annotation) if isinstance(value, str) and value != found

@@ -48,8 +48,9 @@ class Chain:
         verdict: str = "pass",
         rows: int = 200,
         lr: float = 0.001,
+        flaw: str = "",
     ):
-        write_compressed(self.compressed, seed)
+        write_compressed(self.compressed, seed, flaw=flaw)
         write_evaluation(self.evaluation, self.compressed, seed, right, verdict, rows, lr)
         return self
 
@@ -71,11 +72,14 @@ class Chain:
         return folder_digest(self.compressed / "payload")
 
 
-def write_compressed(folder: Path, seed: int, kind: str = "text") -> None:
+def write_compressed(folder: Path, seed: int, kind: str = "text", flaw: str = "") -> None:
     """A graph that counts three characters, or weighs three numbers."""
     payload = folder / "payload"
     (payload / "glm").mkdir(parents=True, exist_ok=True)
-    (graph_of_text if kind == "text" else graph_of_numbers)(payload / "glm" / "fp32.onnx", seed)
+    if kind == "numeric":
+        graph_of_numbers(payload / "glm" / "fp32.onnx", seed)
+    else:
+        graph_of_text(payload / "glm" / "fp32.onnx", seed, flaw)
     if kind == "text":
         tokenizer = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, **_vocabulary()}, "[UNK]"))
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
@@ -199,16 +203,46 @@ def manifest(
     )
 
 
-def graph_of_text(out: Path, seed: int) -> None:
-    """`int64[rows, length]` to `float32[rows, 3]`: mean of one-hot rows, scaled, softmax."""
+def graph_of_text(out: Path, seed: int, flaw: str = "") -> None:
+    """`int64[rows, length]` to `float32[rows, 3]`: mean of one-hot rows, scaled, softmax.
+
+    Args:
+        out: The file.
+        seed: Another one is another model.
+        flaw: `shuffled` gives every text another label, `errs` fails on each 药, and `slow` takes
+            tens of milliseconds.
+    """
     table = np.zeros((5, 3), np.float32)
-    table[2:] = np.eye(3) * (9 + seed)
+    table[2:] = np.eye(3)[[1, 2, 0] if flaw == "shuffled" else [0, 1, 2]] * (9 + seed)
     nodes = [
-        helper.make_node("Gather", ["table", "input"], ["embedded"]),
+        helper.make_node(
+            "Gather", ["table", "input" if flaw != "errs" else "jumped"], ["embedded"]
+        ),
         helper.make_node("ReduceSum", ["embedded", "axis"], ["sums"], keepdims=0),
-        helper.make_node("Softmax", ["sums"], ["probabilities"], axis=-1),
+        helper.make_node(
+            "Softmax", ["sums" if flaw != "slow" else "late"], ["probabilities"], axis=-1
+        ),
     ]
     constants = {"table": table, "axis": np.array([1], np.int64)}
+    if flaw == "errs":
+        constants |= {"last": np.int64(4), "hundred": np.int64(100)}
+        nodes[:0] = [
+            helper.make_node("Equal", ["input", "last"], ["is_last"]),
+            helper.make_node("Cast", ["is_last"], ["ones"], to=TensorProto.INT64),
+            helper.make_node("Mul", ["ones", "hundred"], ["far"]),
+            helper.make_node("Add", ["input", "far"], ["jumped"]),
+        ]
+    if flaw == "slow":
+        constants |= {"large": np.eye(1024, dtype=np.float32), "none": np.float32(0)}
+        constants["all"] = np.array([0, 1], np.int64)
+        work = [helper.make_node("ReduceMean", ["sums", "all"], ["mean"], keepdims=0)]
+        work.append(helper.make_node("Mul", ["large", "mean"], ["large0"]))
+        work += [
+            helper.make_node("MatMul", [f"large{n}", "large"], [f"large{n + 1}"]) for n in range(2)
+        ]
+        work.append(helper.make_node("ReduceMean", ["large2", "all"], ["end"], keepdims=0))
+        work.append(helper.make_node("Mul", ["end", "none"], ["nothing"]))
+        nodes[2:2] = [*work, helper.make_node("Add", ["sums", "nothing"], ["late"])]
     _save(out, nodes, constants, TensorProto.INT64, ["rows", "length"])
 
 

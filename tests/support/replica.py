@@ -79,9 +79,12 @@ def serving(folder: Path, log: Path, *options: str, **environment: str) -> Itera
 
 
 @contextmanager
-def stub(log: Path, seconds: float, *settings: str) -> Iterator[Replica]:
+def stub(
+    log: Path, seconds: float, *settings: str, feedback: Path | None = None
+) -> Iterator[Replica]:
     """The same process around a stub model that takes this long for a batch."""
     options = [part for each in settings for part in ("--set", each)]
+    options += ["--feedback", str(feedback)] if feedback else []
     command = [sys.executable, "-m", "tests.support.stub_replica", str(seconds), *options]
     with started(command, log) as replica:
         yield replica

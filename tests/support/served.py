@@ -13,6 +13,7 @@ from typing import Protocol
 import pytest
 
 from openautoglm.inference.model import Model, load
+from tests.support.feedback import settings as feedback_file
 from tests.support.replica import Replica, serving
 from tests.support.rpc import text_model, wine_model
 
@@ -65,8 +66,9 @@ def serve(text_folder: Path, tmp_path: Path) -> Serve:
 
 @pytest.fixture(scope="session")
 def text(text_folder: Path) -> Iterator[Replica]:
-    """A replica of texts as it comes."""
-    with serving(text_folder, text_folder / "log", OMP_NUM_THREADS="1") as found:
+    """A replica of texts that keeps answers, as one of a service does."""
+    kept = ("--feedback", str(feedback_file(text_folder)))
+    with serving(text_folder, text_folder / "log", *kept, OMP_NUM_THREADS="1") as found:
         yield found
 
 

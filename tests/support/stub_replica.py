@@ -1,6 +1,6 @@
 """A replica whose model is a stub: the real process around a model that takes a known time.
 
-    python -m tests.support.stub_replica SECONDS [--set KEY=VALUE ...]
+    python -m tests.support.stub_replica SECONDS [--set KEY=VALUE ...] [--feedback FILE]
 
 A text that holds `poison` makes it fail; `nan` gets scores that are no numbers.
 """
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 
+from openautoglm.config.feedback import Feedback
 from openautoglm.config.overrides import load_with
 from openautoglm.config.serving import Serving
+from openautoglm.config.yaml import load
 from openautoglm.inference.package import TextInput
 from openautoglm.serving.listen import Places
 from openautoglm.serving.loaded import Loaded
@@ -48,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("seconds", type=float)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--feedback", type=Path)
     given = parser.parse_args()
     logs.configure()
     identity = Identity("stub", "1", f"sha256-{'0' * 64}", "stub", "fp32")
@@ -56,6 +60,7 @@ def main() -> None:
         Loaded(Stub(given.seconds), LABELS, input_, identity),
         load_with(None, given.set, Serving),
         Places("127.0.0.1", 0, 0, reuse_port=False),
+        feedback=load(given.feedback, Feedback) if given.feedback else None,
         ready=lambda places: print(
             f"stub at http://127.0.0.1:{places.port}, gRPC at 127.0.0.1:{places.grpc_port}",
             flush=True,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import select
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-BODY = json.dumps({"text": "车"}).encode()
+TEXTS = ("车",)
+_HEADERS = {"content-type": "application/json"}
 
 
 class Traffic:
@@ -25,6 +28,8 @@ class Traffic:
         port: Of the gateway.
         clients: How many ask at a time.
         pause: Seconds a client waits between two requests.
+        texts: What they ask, in turn.
+        labels: The true class of each text, told as feedback after its answer.
 
     Attributes:
         answers: Number of answers by (status, version).
@@ -32,12 +37,23 @@ class Traffic:
         begun: When each of those was begun, `monotonic` seconds.
     """
 
-    def __init__(self, port: int, *, clients: int = 4, pause: float = 0.01) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        clients: int = 4,
+        pause: float = 0.01,
+        texts: Sequence[str] = TEXTS,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
         self.answers: Counter[tuple[int, str]] = Counter()
         self.failures: list[str] = []
         self.begun: list[float] = []
         self._port = port
         self._pause = pause
+        self._texts = itertools.cycle(texts)
+        self._labels = labels
+        self._numbers = itertools.count()
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
@@ -89,6 +105,13 @@ class Traffic:
         self.failures.append(told)
         self.begun.append(begun)
 
+    def _tell(self, connection: http.client.HTTPConnection, request: str, label: str) -> None:
+        told = json.dumps({"request_id": request, "label": label}).encode()
+        connection.request("POST", "/v1/feedback", told, _HEADERS)
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status in (200, 429), body
+
     def _ask(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         while not self._stop.wait(self._pause):
@@ -96,9 +119,15 @@ class Traffic:
             if connection.sock and select.select([connection.sock], [], [], 0)[0]:
                 connection.close()  # nothing was asked, so this is its end
             try:
-                connection.request("POST", "/v1/predict", BODY, {"x-request-id": "t"})
+                with self._lock:
+                    text, number = next(self._texts), next(self._numbers)
+                told = {"x-request-id": f"t{number}", **_HEADERS}
+                body = json.dumps({"text": text}).encode()
+                connection.request("POST", "/v1/predict", body, told)
                 answer = connection.getresponse()
                 body = answer.read()
+                if self._labels and answer.status == 200:
+                    self._tell(connection, f"t{number}", self._labels[text])
                 with self._lock:
                     self.answers[answer.status, answer.getheader("x-model-version", "")] += 1
                     if answer.status != 200:

@@ -69,7 +69,7 @@ def test_every_setting_has_an_effect(path, value):
 
 def test_no_failures_and_no_attempts_switch_off():
     off = {"ejection": {"consecutive_failures": 0}, "retries": {"attempts": 0}}
-    _, (cluster, _), routes = rendered(Gateway.model_validate(off))
+    _, (cluster, *_), routes = rendered(Gateway.model_validate(off))
     told = cluster["outlier_detection"]
     assert told["enforcing_consecutive_5xx"] == 0
     assert told["enforcing_consecutive_local_origin_failure"] == 0
@@ -83,7 +83,7 @@ def test_bounds_are_shared_between_processes_and_rounded_up():
 def test_weights_of_0_are_left_out_and_100_is_one_cluster():
     routes = Routes(ROUTES.variants, {"a": 100, "b": 0})
     told = traffic(Gateway(), routes)
-    assert [one["cluster"] for one in actions(told)] == ["a_grpc", "a_grpc", "a", "a"]
+    assert [one["cluster"] for one in actions(told)] == ["a_grpc", "a_grpc", "a", "a_feedback", "a"]
     assert "weighted_clusters" not in str(told)
 
 
@@ -103,7 +103,7 @@ def test_a_variant_cannot_be_mistaken_for_the_grpc_side_of_another():
 def test_a_shadow_follows_the_protocol_and_gets_no_health_checks():
     shadowed = Routes(ROUTES.variants, {"a": 100}, Shadow("b", 10))
     told = [one.get("request_mirror_policies") for one in actions(traffic(Gateway(), shadowed))]
-    assert [copies and copies[0]["cluster"] for copies in told] == [None, "b_grpc", None, "b"]
+    assert [copies and copies[0]["cluster"] for copies in told] == [None, "b_grpc", None, None, "b"]
 
 
 def test_unused_connections_are_closed_before_the_replica_does_it():

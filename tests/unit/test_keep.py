@@ -23,6 +23,11 @@ while True: signal.pause()
 """
 
 
+def with_commands():
+    """Processes whose command line can be read."""
+    return [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"]]
+
+
 class Place:
     """A lock, a log, and what was started with them."""
 
@@ -235,6 +240,8 @@ def test_a_detached_one_has_left_its_caller(place):
 def test_a_detached_one_waits_for_nobody(place):
     first = place.held(*SLEEP)
     place.keep("/bin/sh", "-c", "echo started", options=["--detach"]).wait()
+    # It has left its caller, and may still be about to look.
+    until(lambda: not any("echo started" in p.info["cmdline"] for p in with_commands()))
     first.kill()
     first.wait()
     place.held(*SLEEP)

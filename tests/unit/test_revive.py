@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 from contextlib import closing
@@ -16,7 +17,8 @@ from openautoglm.config.gateway import Gateway
 from openautoglm.config.project import Project
 from openautoglm.config.service import Service
 from openautoglm.deploy.desired import Desired
-from openautoglm.deploy.local import controller as controllers
+from openautoglm.deploy.local import life
+from openautoglm.deploy.local.controller import Controller
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.gateways import Gateways, gateway_units
 from openautoglm.deploy.local.health import Health, ask
@@ -26,6 +28,7 @@ from openautoglm.deploy.local.supervisor import Program, Supervisor
 from openautoglm.deploy.local.telling import Teller
 from openautoglm.deploy.local.unit import Unit
 from openautoglm.deploy.local.wanted import Reading
+from openautoglm.rollout.live import LiveRollout
 from openautoglm.routing.envoy import stored
 from openautoglm.routing.routes import Endpoint, Routes
 from tests.support.backends import free_port
@@ -418,23 +421,23 @@ def test_what_fails_is_told_each_time_with_a_new_time_also_from_the_beginning_on
 def test_the_controller_outlives_errors_that_nobody_expected(folder, monkeypatch, caplog):
     ticks = []
 
-    class Broken(controllers.Controller):
+    class Broken(Controller):
         def tick(self):
             ticks.append(1)
             if len(ticks) < 3:
                 raise KeyError("of a bug")
-            os.kill(os.getpid(), controllers.signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
             return True
 
-    monkeypatch.setattr(controllers, "Controller", Broken)
-    monkeypatch.setattr(controllers.logs, "configure", lambda: None)
-    before = {n: controllers.signal.getsignal(n) for n in (15, 2)}
+    monkeypatch.setattr(life, "Controller", Broken)
+    monkeypatch.setattr(life.logs, "configure", lambda: None)
+    before = {n: signal.getsignal(n) for n in (15, 2)}
     try:
         with caplog.at_level(logging.ERROR):
-            controllers.run(folder)
+            life.run(folder, LiveRollout(folder))
     finally:
         for number, handler in before.items():
-            controllers.signal.signal(number, handler)
+            signal.signal(number, handler)
     assert len(ticks) == 3
     assert caplog.records[0].exc_info
     assert "of a bug" in read_status(folder.status).problems[0]

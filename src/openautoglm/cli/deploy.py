@@ -12,6 +12,7 @@ from time import perf_counter
 
 from openautoglm.artifacts.lock import exclusive
 from openautoglm.cli.services import decided_by, sweep
+from openautoglm.cli.settle import settle
 from openautoglm.config.project import Project
 from openautoglm.config.service import Service, key_line
 from openautoglm.config.yaml import load
@@ -54,6 +55,8 @@ def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> 
     if plan_only:
         print("\n".join(_planned(folder, resolved, service).plan.lines()))
         return
+    if settle(folder):  # what a rollout promoted while the registry was down
+        resolved = resolve(project, service, file)
     with _alone(folder):
         planned = _planned(folder, resolved, service)
         copied = Supervisor(folder).foreign()
@@ -125,6 +128,9 @@ def _decision(before: Record | None, champion: Release) -> Record | None:
         "kind": "deploy",
         "by": decided_by(),
         "releases": {**before.releases, "champion": champion},
+        "note": "",
+        "rollout": None,
+        "request": None,
     }
     return before.model_copy(update=changed)
 

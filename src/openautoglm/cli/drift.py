@@ -1,4 +1,4 @@
-"""`openautoglm drift --current FILE`: any window of rows beside the reference split."""
+"""`openautoglm drift`: a file of rows, or what a service was asked, beside the reference split."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from rich.table import Table
 from openautoglm.artifacts.digest import file_sha256, value_digest
 from openautoglm.artifacts.folder import published
 from openautoglm.artifacts.manifest import read_manifest
+from openautoglm.cli.service_window import service_source
 from openautoglm.cli.steps import runtime_of
-from openautoglm.cli.window import Read, read_window
+from openautoglm.cli.window import Read, Source, read_window
+from openautoglm.config.data import DataParams
 from openautoglm.config.params import DriftParams, Params, view
 from openautoglm.config.project import Project
 from openautoglm.config.yaml import load
-from openautoglm.data.prepared import Prepared, read
+from openautoglm.data.prepared import Prepared
+from openautoglm.data.prepared import read as read_rows
+from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.drift.compare import Verdict, WindowVerdict
 from openautoglm.drift.report import write_report
 from openautoglm.errors import ArtifactError, InputError
@@ -40,7 +44,7 @@ def drift(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Judge a window, write its report, log it to MLflow and print what was found.
+    """Judge a file: write its report, log it to MLflow and print what was found.
 
     Args:
         project: The project, whose chain has run.
@@ -55,31 +59,58 @@ def drift(
             something else.
         StoreError: MLflow does not answer; the report stands.
     """
+
+    def read(data: DataParams, labels: tuple[str, ...]) -> Read:
+        return read_window(current, data, labels, text=text, label=label)
+
+    source = Source(current.name, current.stem, read, lambda: file_sha256(current))
+    _judge(project, source, out=out, as_json=as_json)
+
+
+def drift_service(
+    project: Project, folder: ServiceFolder, *, out: Path | None, as_json: bool
+) -> None:
+    """The same for the requests that a service kept.
+
+    Args:
+        project: The project, whose chain has run.
+        folder: The service's.
+        out: Folder of the report; `reports/drift-windows/service-NAME` when None.
+        as_json: Print the result as JSON.
+
+    Raises:
+        InputError: The service keeps no requests, or as `drift`.
+        StoreError: Feedback store or MLflow do not answer.
+    """
+    _judge(project, service_source(folder), out=out, as_json=as_json)
+
+
+def _judge(project: Project, source: Source, *, out: Path | None, as_json: bool) -> None:
     working_on("drift")
     params = load(project.params_file, Params)
     folders = {name: project.root / place for name, place in STEPS["drift"].inputs.items()}
     digests = _digests(folders)
-    out = out or project.root / "reports" / "drift-windows" / current.stem
+    out = out or project.root / "reports" / "drift-windows" / source.stem
     _refuse_other(out)
-    rows, settings = read(folders["prepared"]), view(params, DriftParams)
-    window = read_window(current, params.data, rows.labels, text=text, label=label)
+    rows, settings = read_rows(folders["prepared"]), view(params, DriftParams)
+    window = source.read(params.data, rows.labels)
     notes = [*window.notes, *_learned(window, rows)]
-    say(f"{len(window.window)} of {window.found} rows of {current.name} can be used")
+    say(f"{len(window.window)} of {window.found} rows of {source.name} can be used")
     watch = watch_of(rows, folders["compressed"], settings)
     columns = watch.columns(window.window)
     found = watch.judge(columns)
-    result = _result(current, window, notes, found)
+    result = _result(source.name, window, notes, found)
     with published(out) as part:
         write_report(part, "report", watch.reference, columns, found)
         document = json.dumps(result, indent=2, ensure_ascii=False)
         (part / _RESULT).write_text(document + "\n", encoding="utf-8")
-        page = render("drift.html.j2", windows={current.name: result})
+        page = render("drift.html.j2", windows={source.name: result})
         (part / PAGE).write_text(page, encoding="utf-8")
-    key = value_digest([digests, settings.model_dump(mode="json"), file_sha256(current), result])
-    tags = {"window": current.name, "verdict": found.verdict.value} | {
+    key = value_digest([digests, settings.model_dump(mode="json"), source.digest(), result])
+    tags = {"window": source.name, "verdict": found.verdict.value} | {
         f"digest.{name}": digest for name, digest in digests.items()
     }
-    with runtime_of(project).tracker.run(f"drift {current.stem}", key=key, tags=tags) as run:
+    with runtime_of(project).tracker.run(f"drift {source.stem}", key=key, tags=tags) as run:
         run.params(settings.model_dump(mode="json"))
         run.metrics(found.figures("drift.window"))
         run.artifact(out)
@@ -123,8 +154,8 @@ def _learned(window: Read, rows: Prepared) -> list[str]:
     return [told] if n else []
 
 
-def _result(current: Path, window: Read, notes: list[str], found: WindowVerdict) -> dict[str, Any]:
-    about = {"file": current.name, "found": window.found, "used": len(window.window)}
+def _result(name: str, window: Read, notes: list[str], found: WindowVerdict) -> dict[str, Any]:
+    about = {"file": name, "found": window.found, "used": len(window.window)}
     return about | {"rejected": window.rejected, "notes": notes} | found.as_json()
 
 

@@ -131,6 +131,10 @@ def serve(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One such key; may be given again."),
     ] = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of the keys in docs/feedback.md, to keep answers."),
+    ] = None,
 ) -> None:
     """Serve a compressed model over HTTP and gRPC: one replica, until SIGTERM."""
     from openautoglm.cli.serve import serve as run
@@ -146,7 +150,20 @@ def serve(
         places=Places(host, port, None if grpc_port < 0 else grpc_port, reuse_port),
         settings_file=settings,
         assigned=assigned or (),
+        feedback_file=feedback,
     )
+
+
+@live_app.command(hidden=True)
+def control(
+    root: Annotated[Path, typer.Argument(help="The project.")],
+    name: Annotated[str, typer.Argument(help="The service.")],
+    code: Annotated[str, typer.Argument(help="Marks the code that was deployed.")],
+) -> None:
+    """Look after a service until SIGTERM; what its supervisor keeps alive."""
+    from openautoglm.cli.control import control as run
+
+    run(root, name)
 
 
 @live_app.command()

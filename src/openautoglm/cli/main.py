@@ -16,6 +16,7 @@ import typer
 
 from openautoglm import __version__
 from openautoglm.cli.live import live_app
+from openautoglm.cli.rollout import rollout_app
 from openautoglm.cli.steps import steps_app
 from openautoglm.errors import OpenAutoGLMError, StoreError
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(steps_app, name="step")
 app.add_typer(live_app)
+app.add_typer(rollout_app, name="rollout")
 
 
 def _version(asked: bool) -> None:
@@ -91,7 +93,12 @@ def compare(
 @app.command()
 def drift(
     context: typer.Context,
-    current: Annotated[Path, typer.Option(help="The window: CSV, TSV, JSONL, JSON or Parquet.")],
+    current: Annotated[
+        Path | None, typer.Option(help="The window: CSV, TSV, JSONL, JSON or Parquet.")
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(help="Instead of a file: what this service was asked.")
+    ] = None,
     text: Annotated[str | None, typer.Option(help="Its text column; data.text without it.")] = None,
     label: Annotated[
         str | None, typer.Option(help="Its label column; data.label without it, if there is one.")
@@ -103,9 +110,19 @@ def drift(
 ) -> None:
     """Compare a window of rows, with or without labels, with the reference split."""
     from openautoglm.cli.drift import drift as run
+    from openautoglm.cli.drift import drift_service
+    from openautoglm.cli.services import one_service
     from openautoglm.config.project import find_project
 
-    run(find_project(context.obj), current, text=text, label=label, out=out, as_json=as_json)
+    if (current is None) == (service is None):
+        raise typer.BadParameter("give either --current FILE or --service NAME")
+    if service is not None and (text or label):
+        raise typer.BadParameter("--text and --label name columns of a file")
+    project = find_project(context.obj)
+    if current is not None:
+        run(project, current, text=text, label=label, out=out, as_json=as_json)
+    else:
+        drift_service(project, one_service(project, service), out=out, as_json=as_json)
 
 
 @app.command()

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.artifacts.manifest import MANIFEST, read_manifest
+from openautoglm.config.feedback import Feedback
 from openautoglm.config.overrides import load_with
 from openautoglm.config.serving import Serving
+from openautoglm.config.yaml import load
 from openautoglm.errors import ArtifactError, ConfigError
 from openautoglm.serving.listen import Places, check_ports
 from openautoglm.serving.loaded import Loaded, load_verified
@@ -32,6 +34,7 @@ def serve(
     places: Places,
     settings_file: Path | None,
     assigned: Sequence[str],
+    feedback_file: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -45,12 +48,15 @@ def serve(
         places: Host and ports.
         settings_file: YAML with keys of `Serving`.
         assigned: `key=value` over it.
+        feedback_file: YAML with keys of `Feedback`, the store's URL among them; None keeps no
+            answers.
 
     Raises:
         InputError: The model, a setting or a port cannot be used.
     """
     check_ports(places)
     settings = load_with(settings_file, assigned, Serving)
+    feedback = _feedback(feedback_file) if feedback_file else None
     loaded = load_verified(
         model,
         _own(model) if digest is None else _checked(digest, model),
@@ -61,7 +67,19 @@ def serve(
         threads=settings.threads,
     )
     logs.configure()
-    run(loaded, settings, places, ready=lambda found: _ready(loaded, found))
+    run(loaded, settings, places, feedback=feedback, ready=lambda found: _ready(loaded, found))
+
+
+def _feedback(file: Path) -> Feedback:
+    """Settings that name a store: there is no service's folder here that could have one."""
+    settings = load(file, Feedback)
+    if settings.enabled and settings.url is None:
+        raise ConfigError(
+            "the key `url` is missing",
+            where=str(file),
+            allowed="url: sqlite:// and an absolute path, or postgresql://...",
+        )
+    return settings
 
 
 def _own(model: Path) -> str:

@@ -6,11 +6,13 @@ import getpass
 import sys
 from pathlib import Path
 
+from openautoglm.artifacts.lock import exclusive
 from openautoglm.config.project import Project
 from openautoglm.deploy.ledger import named_digests
 from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.local.waiting import look_after
 from openautoglm.deploy.store import ModelStore
-from openautoglm.errors import ArtifactError, ConfigError
+from openautoglm.errors import ArtifactError, BusyError, ConfigError
 from openautoglm.observability.progress import say
 
 
@@ -42,6 +44,15 @@ def one_service(project: Project, name: str | None) -> ServiceFolder:
         if name in (None, folder.name):
             return folder
     raise ConfigError(f"no service is called `{name}`", allowed=names)
+
+
+def see_to(folder: ServiceFolder) -> None:
+    """See to it that somebody looks after a service; a command at work on it does so itself."""
+    try:
+        with exclusive(folder.lock):
+            look_after(folder)
+    except BusyError:
+        pass
 
 
 def sweep(project: Project) -> None:

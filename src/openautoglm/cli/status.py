@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from openautoglm.artifacts.lock import exclusive
+from openautoglm.cli.services import see_to
 from openautoglm.deploy.ledger import last
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.status import ProcessStatus, Status
-from openautoglm.deploy.local.waiting import fresh, look_after
-from openautoglm.errors import BusyError, OpenAutoGLMError
+from openautoglm.deploy.local.waiting import fresh
+from openautoglm.errors import OpenAutoGLMError
 
 _COLOURS = {"ready": "green", "failing": "red", "not ready": "red"}
 
@@ -52,11 +52,7 @@ def _look(folder: ServiceFolder) -> Status | str:
     try:
         if last(folder.ledger) is None:
             return f"its delete was cut off: openautoglm delete {folder.name}"
-        try:
-            with exclusive(folder.lock):
-                look_after(folder)
-        except BusyError:
-            pass
+        see_to(folder)
         return fresh(folder) or f"its controller tells nothing: openautoglm logs {folder.name}"
     except OpenAutoGLMError as error:  # of one service: the others are shown all the same
         return str(error)

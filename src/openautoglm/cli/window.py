@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,23 @@ class Read:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a window comes from.
+
+    Attributes:
+        name: What its result is called.
+        stem: The same for a folder.
+        read: Reads it, for the project's columns and the model's classes.
+        digest: Names what it holds.
+    """
+
+    name: str
+    stem: str
+    read: Callable[[DataParams, tuple[str, ...]], Read]
+    digest: Callable[[], str]
+
+
 def read_window(
     path: Path, data: DataParams, labels: tuple[str, ...], *, text: str | None, label: str | None
 ) -> Read:
@@ -63,6 +81,20 @@ def read_window(
         {k: v for k, v in data.model_dump().items() if k in PrepareData.model_fields} | columns
     )
     table, unlabelled = _table(path, data, settings, named=label is not None)
+    return judged_rows(table, settings, labels, unlabelled=unlabelled)
+
+
+def judged_rows(
+    table: Table, settings: PrepareData, labels: tuple[str, ...], *, unlabelled: str | None
+) -> Read:
+    """The rows of a table that can be used.
+
+    Args:
+        table: Inputs, and a label column.
+        settings: Which columns are what, and which rows count.
+        labels: The classes of the model.
+        unlabelled: Why there are no labels, if there are none.
+    """
     rows = check(table, settings)
     names, notes = _labels(rows, labels)
     if unlabelled is not None:

@@ -9,8 +9,10 @@ from openautoglm.config.model import Settings
 
 HEALTH_CONNECTIONS = 16
 """Connections to a variant that only health checks through the gateway may use."""
+FEEDBACK_CONNECTIONS = 16
+"""Connections to a variant for the labels of answers."""
 OTHER_CONNECTIONS = 64
-"""Of a replica's: for those health checks, the controller's, and bounds that were rounded up."""
+"""Of a replica's: for labels, health checks, the controller's, and bounds that were rounded up."""
 ADDED_HEADER_BYTES = 1024
 """More than a gateway adds to a request's headers."""
 _SHARED = (

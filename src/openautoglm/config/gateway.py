@@ -11,7 +11,7 @@ from openautoglm.config.bounds import (
     ADDED_HEADER_BYTES,
     OTHER_CONNECTIONS,
 )
-from openautoglm.config.model import Settings
+from openautoglm.config.model import Settings, without_effect
 from openautoglm.config.percent import Percent
 from openautoglm.config.serving import Seconds
 
@@ -24,20 +24,6 @@ def _address(found: str) -> str:
             f"found {found!r}, which is no IP address such as 127.0.0.1 or 0.0.0.0"
         ) from None
     return found
-
-
-def _without_effect(section: Settings, keys: tuple[str, ...], because: str) -> None:
-    """Refuse keys that were changed and cannot matter.
-
-    Compared with the defaults, not asked whether they were given: a service that was stored has
-    every key.
-
-    Raises:
-        ValueError: There is one.
-    """
-    for key in keys:
-        if getattr(section, key) != type(section).model_fields[key].default:
-            raise ValueError(f"`{key}` has no meaning with {because}")
 
 
 class Retries(Settings):
@@ -59,7 +45,7 @@ class Retries(Settings):
     @model_validator(mode="after")
     def _some(self) -> Self:
         if self.attempts == 0:
-            _without_effect(self, ("budget_percent", "budget_floor"), "attempts: 0")
+            without_effect(self, ("budget_percent", "budget_floor"), "attempts: 0")
         return self
 
 
@@ -96,7 +82,7 @@ class Ejection(Settings):
     @model_validator(mode="after")
     def _some(self) -> Self:
         if self.consecutive_failures == 0:
-            _without_effect(self, ("seconds", "max_percent"), "consecutive_failures: 0")
+            without_effect(self, ("seconds", "max_percent"), "consecutive_failures: 0")
         return self
 
 

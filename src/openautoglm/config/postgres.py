@@ -21,7 +21,7 @@ def with_driver(url: str) -> str:
     if scheme == "postgresql+psycopg2" and find_spec("psycopg2") is None:
         raise StoreError(
             "the driver for PostgreSQL is not installed",
-            where=f"postgresql://...{rest.rpartition('@')[2]}",
+            where=f"postgresql://...{rest.partition('?')[0].rpartition('@')[2]}",
             hint="pip install -c constraints.txt -e '.[postgres]'",
         )
     return f"{scheme}{separator}{rest}"

@@ -11,9 +11,11 @@ from openautoglm.config.bounds import (
     one_for_each_process,
     room_at_replicas,
 )
+from openautoglm.config.feedback import Feedback
 from openautoglm.config.gateway import Gateway
 from openautoglm.config.model import Settings
 from openautoglm.config.percent import Percent, at_most
+from openautoglm.config.rollout import RolloutSettings
 from openautoglm.config.serving import Seconds, Serving
 from openautoglm.config.yaml import read
 
@@ -88,7 +90,11 @@ class Service(Settings):
         (Pipeline(),), min_length=1, max_length=1, description="what the model does: one task"
     )
     serving: Serving = Field(Serving(), description="each replica, as in docs/serving-settings.md")
+    rollout: RolloutSettings = Field(
+        RolloutSettings(), description="how a challenger takes over from the champion"
+    )
     gateway: Gateway = Field(Gateway(), description="Envoy, before the replicas")
+    feedback: Feedback = Field(Feedback(), description="labels that come after the answers")
 
     @model_validator(mode="after")
     def _first_count(self) -> Self:
@@ -99,6 +105,14 @@ class Service(Settings):
             raise ValueError(
                 f"{'replicas' if given else 'autoscale'}: {told} {self.replicas}, not between "
                 f"`min_replicas` ({scale.min_replicas}) and `max_replicas` ({scale.max_replicas})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_come(self) -> Self:
+        if self.rollout.metrics.accuracy and not self.feedback.enabled:
+            raise ValueError(
+                "rollout: `metrics.accuracy` needs labels, and `feedback.enabled: false` takes none"
             )
         return self
 

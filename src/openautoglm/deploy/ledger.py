@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from openautoglm.artifacts.folder import sync
 from openautoglm.deploy.release import Release, Role
-from openautoglm.errors import ArtifactError, RouteError
+from openautoglm.deploy.rollout_record import Request, RolloutRecord
+from openautoglm.errors import ArtifactError, BusyError, RouteError
 from openautoglm.routing.routes import check_weights
 
 _LINE = re.compile(rb'\{"crc":"([0-9a-f]{8})","record":(.*)\}', re.DOTALL)
@@ -39,25 +40,41 @@ class Record(BaseModel):
 
     Attributes:
         time: ISO 8601 in UTC.
-        kind: What was done. After `delete` nothing is served.
+        kind: What was done. After `delete` nothing is served; a `request` changes nothing yet.
         by: The command, or who asked.
         releases: What each role serves.
         weights: Percent of the requests by role; integers that sum to 100.
         shadow: Percent of the requests that the challenger gets copies of.
         owner: Who alone may decide next, such as a rollout; "" is anybody.
         note: For people.
+        rollout: Of kind `rollout`: where it stands now.
+        request: Of kind `request`: what somebody asks of the rollout.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     time: str = Field(default_factory=now)
-    kind: Literal["deploy", "weights", "delete"]
+    kind: Literal["deploy", "weights", "delete", "rollout", "request"]
     by: str
     releases: dict[Role, Release] = {}
     weights: dict[Role, int] = {}
     shadow: int = Field(0, ge=0, le=100)
     owner: str = ""
     note: str = ""
+    rollout: RolloutRecord | None = None
+    request: Request | None = None
+
+    @model_validator(mode="after")
+    def _of_a_rollout(self) -> Self:
+        if self.kind == "rollout":
+            if self.rollout is None:
+                raise ValueError("a rollout's decision tells where it stands")
+            owner = f"rollout {self.rollout.id}" if self.rollout.open else ""
+            if self.owner != owner:
+                raise ValueError("an open rollout, and only that, owns the weights")
+        if self.kind == "request" and (self.request is None or not self.owner):
+            raise ValueError("a request asks something of an open rollout")
+        return self
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
@@ -79,10 +96,16 @@ class Record(BaseModel):
         return self
 
 
-def append(path: Path, record: Record) -> None:
+def append(path: Path, record: Record, *, after: int | None = None) -> None:
     """Add a decision; it is on the disk when this returns.
 
+    Args:
+        path: The ledger, made when it is missing.
+        record: The decision.
+        after: How many decisions this one rests on; None when it rests on none.
+
     Raises:
+        BusyError: There are not as many as `after`: somebody else decided meanwhile.
         OSError: The disk is full or read-only; the ledger is as it was.
     """
     body = record.model_dump_json().encode()
@@ -93,6 +116,8 @@ def append(path: Path, record: Record) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         end = _end(descriptor)
+        if after is not None:
+            _check_count(descriptor, end, after, path)
         os.ftruncate(descriptor, end)
         try:
             _write(descriptor, line)
@@ -174,6 +199,16 @@ def _end(descriptor: int) -> int:
             return start + found + 1
         position = start
     return 0
+
+
+def _check_count(descriptor: int, end: int, after: int, path: Path) -> None:
+    found = os.pread(descriptor, end, 0).count(b"\n")
+    if found != after:
+        raise BusyError(
+            f"{found} decisions were found where {after} were known",
+            where=str(path),
+            hint="read the ledger again, and decide anew",
+        )
 
 
 def _write(descriptor: int, line: bytes) -> None:

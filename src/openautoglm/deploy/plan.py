@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from openautoglm.config.feedback import shown
 from openautoglm.config.service import Autoscale, Service
 from openautoglm.deploy.desired import Desired
 from openautoglm.deploy.ledger import Record
@@ -16,6 +17,7 @@ from openautoglm.observability.machine import machine
 _ROLLING = "rolling, no request fails"
 _IN_PLACE = "in place"
 _NOTED = "noted"
+_STORE = "feedback.url"
 _OWNED = "owned by autoscaler"
 
 
@@ -157,8 +159,8 @@ def _created(service: Service, champion: Release) -> Iterator[Change]:
     defaults = _leaves(Service(model=service.model))
     said = {"replicas", "gateway.host", "gateway.port", "gateway.processes"}
     for key, value in _leaves(service).items():
-        if key == "model" or (key not in said and value != defaults[key]):
-            yield Change("create", key, _plain(value))
+        if key == "model" or (key not in said and value != defaults.get(key)):
+            yield Change("create", key, _shown(key, value))
 
 
 def _release(before: Release, now: Release) -> Iterator[Change]:
@@ -174,10 +176,18 @@ def _code(before: str, now: str) -> Iterator[Change]:
 def _keys(old: Service, new: Service, live: int | None) -> Iterator[Change]:
     """The keys that differ, and autoscaling as a whole where it comes or goes."""
     before, after = _leaves(old), _leaves(new)
-    for key in after:
-        if before[key] == after[key]:
+    # A section may be null: then its keys come or go with it.
+    for key in before:
+        if key not in after and before[key] is not None:
+            yield Change("remove", key, _plain(before[key]), _how(key))
+    for key, value in after.items():
+        if key not in before:
+            if value is not None:
+                yield Change("create", key, _plain(value), _how(key))
             continue
-        detail = f"{_plain(before[key])} -> {_plain(after[key])}"
+        if before[key] == value:
+            continue
+        detail = _detail(key, before[key], after[key])
         how = _how(key)
         if key == "replicas" and new.autoscale and live:
             detail, how = f"{detail} at first; live {live}", _OWNED
@@ -202,7 +212,7 @@ def _bounds(old: Autoscale, new: Autoscale) -> Iterator[Change]:
 def _how(key: str) -> str:
     """How a changed key of `config.yaml` comes into force."""
     section = key.partition(".")[0]
-    if section == "serving":
+    if section in ("serving", "feedback"):
         return _ROLLING
     if key in ("gateway.host", "gateway.port"):
         return "in place; the old address closes when its requests are answered"
@@ -227,6 +237,16 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _shown(key: str, value: Any) -> str:
+    return shown(value) if key == _STORE and value else _plain(value)
+
+
+def _detail(key: str, before: Any, after: Any) -> str:
+    """From what to what; a password that changes is not shown, but that it does."""
+    old, new = _shown(key, before), _shown(key, after)
+    return f"{old} -> {new}" if old != new else f"{new}, its hidden part"
 
 
 def _scaling(scale: Autoscale) -> str:

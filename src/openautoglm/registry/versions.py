@@ -149,3 +149,20 @@ def settle(store: Store, model: str, version: ModelVersion) -> None:
             alias = CHALLENGER if CHAMPION in known else CHAMPION
             client.set_registered_model_alias(model, alias, number)
         client.set_model_version_tag(model, number, SETTLED, "true")
+
+
+def follow_promotion(store: Store, model: str, number: str) -> bool:
+    """Make a version that a rollout has promoted the champion; whether anything had to be done.
+
+    It is the challenger no longer, where it was that.
+
+    Raises:
+        StoreError: The store does not answer, or has no such version.
+    """
+    known = aliases(store, model)
+    with answering(store.uri):
+        if known.get(CHAMPION) != number:
+            store.client.set_registered_model_alias(model, CHAMPION, number)
+        if known.get(CHALLENGER) == number:
+            store.client.delete_registered_model_alias(model, CHALLENGER)
+    return known.get(CHAMPION) != number or known.get(CHALLENGER) == number

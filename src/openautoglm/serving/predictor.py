@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from openautoglm.config.serving import Serving
 from openautoglm.inference.package import NumericInput, TextInput
@@ -15,6 +15,9 @@ from openautoglm.serving.batching.job import Job, Row, Rows
 from openautoglm.serving.cache import Cache
 from openautoglm.serving.observe.context import Context
 from openautoglm.serving.observe.observer import Observer
+
+if TYPE_CHECKING:
+    from openautoglm.feedback.recorder import Recorder
 
 _SWEEP_SECONDS = 0.02  # how late a deadline may be noticed while the model is busy
 
@@ -39,6 +42,9 @@ class Answer(NamedTuple):
 class Predictor:
     """The model as the protocols see it. All calls come from the event loop.
 
+    Args:
+        recorder: Keeps answers for feedback; None keeps none.
+
     Attributes:
         ready: What readiness tells: False once the replica is to end, though what still comes is
             answered.
@@ -53,6 +59,7 @@ class Predictor:
         *,
         batcher: Batcher,
         observer: Observer,
+        recorder: Recorder | None = None,
     ) -> None:
         self.identity = identity
         self.labels = labels
@@ -61,6 +68,7 @@ class Predictor:
         self.observer = observer
         self.ready = False
         self._batcher = batcher
+        self._recorder = recorder
         self.timeout = settings.timeout_ms / 1e3
         self._longest = input_.max_length if isinstance(input_, TextInput) else 1
         entries = settings.cache_entries
@@ -141,8 +149,8 @@ class Predictor:
             raise
         return job
 
-    def answer(self, job: Job) -> Answer:
-        """Labels and scores of a job that is done.
+    def answer(self, job: Job, context: Context) -> Answer:
+        """Labels and scores of a job that is done; from here on its label may come.
 
         Raises:
             Refusal: What it was refused for.
@@ -150,7 +158,10 @@ class Predictor:
         if job.refusal is not None:
             raise job.refusal
         scores = [row for row in job.scores if row is not None]
-        return Answer([self.labels[row.index(max(row))] for row in scores], scores)
+        labels = [self.labels[row.index(max(row))] for row in scores]
+        if self._recorder is not None:
+            self._recorder.put(context.request_id, job.rows, labels, scores)
+        return Answer(labels, scores)
 
     def _remember(self, asked: Sequence[bool], done: Callable[[Job], None], job: Job) -> None:
         assert self._cache is not None

@@ -32,13 +32,15 @@ UNSUPPORTED = Kind("unsupported", 415, "UNIMPLEMENTED")
 HEADERS = Kind("headers", 431, "INVALID_ARGUMENT")
 QUEUE_FULL = Kind("queue_full", 429, "RESOURCE_EXHAUSTED", again=True)
 DEADLINE = Kind("deadline", 429, "DEADLINE_EXCEEDED", again=True)
+BUSY = Kind("busy", 429, "RESOURCE_EXHAUSTED", again=True)
 FAILED = Kind("failed", 500, "INTERNAL")
 DRAINING = Kind("draining", 503, "UNAVAILABLE", again=True)
 OVERLOADED = Kind("overloaded", 503, "UNAVAILABLE", again=True)
+STORE = Kind("store", 503, "UNAVAILABLE", again=True)
 
 KINDS = (
     *(INVALID, NOT_FOUND, METHOD, SLOW, TOO_LARGE, UNSUPPORTED, HEADERS),
-    *(QUEUE_FULL, DEADLINE, FAILED, DRAINING, OVERLOADED),
+    *(QUEUE_FULL, DEADLINE, BUSY, FAILED, DRAINING, OVERLOADED, STORE),
 )
 
 

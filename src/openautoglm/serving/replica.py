@@ -9,9 +9,11 @@ import resource
 import signal
 from collections.abc import Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import uvloop
 
+from openautoglm.config.feedback import Feedback
 from openautoglm.config.serving import Serving
 from openautoglm.serving.batching.batcher import Batcher
 from openautoglm.serving.batching.grouping import Costs
@@ -28,12 +30,20 @@ from openautoglm.serving.predictor import Predictor
 from openautoglm.serving.rpc.server import start as start_grpc
 from openautoglm.serving.warm import warm
 
+if TYPE_CHECKING:
+    from openautoglm.serving.kept import Kept
+
 _log = logging.getLogger(__name__)
 _OTHER_FILES = 256
 
 
 def run(
-    loaded: Loaded, settings: Serving, places: Places, *, ready: Callable[[Places], None]
+    loaded: Loaded,
+    settings: Serving,
+    places: Places,
+    *,
+    feedback: Feedback | None = None,
+    ready: Callable[[Places], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
@@ -41,18 +51,34 @@ def run(
         loaded: The model.
         settings: How.
         places: Where; port 0 takes a free one.
+        feedback: What is kept of answers, with the store's URL; None keeps nothing.
         ready: Told the real places when requests are taken.
 
     Raises:
-        StoreError: A port is taken, or the host is not of this machine.
+        StoreError: A port is taken, the host is not of this machine, or the driver of the
+            feedback store's database is not installed.
     """
     most = settings.batching.max_batch_size
     costs = warm(loaded.scorer, loaded.input, len(loaded.labels), most=most)
     _allow_files(2 * settings.limits.connections)
+    kept = _keep(loaded, feedback, settings.limits.rows)
     # What was loaded stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    uvloop.run(_serve(loaded, settings, places, costs, ready))
+    try:
+        uvloop.run(_serve(loaded, settings, places, costs, kept, ready))
+    finally:
+        if kept:
+            kept.close()
+
+
+def _keep(loaded: Loaded, feedback: Feedback | None, rows: int) -> Kept | None:
+    if feedback is None or not feedback.enabled or feedback.url is None:
+        return None
+    # SQLAlchemy is not loaded for replicas that keep nothing.
+    from openautoglm.serving.kept import keep
+
+    return keep(loaded, feedback.url, feedback, rows=rows)
 
 
 def _allow_files(sockets: int) -> None:
@@ -70,6 +96,7 @@ async def _serve(
     settings: Serving,
     places: Places,
     costs: Costs,
+    kept: Kept | None,
     ready: Callable[[Places], None],
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -86,7 +113,8 @@ async def _serve(
         utilisation=lambda: load.report(perf_counter()).utilisation,
     )
     tracing = Tracing.start(loaded.identity)
-    observer = Observer(Metrics(loaded.identity, gauges), load, tracing, settings.access_log)
+    metrics = Metrics(loaded.identity, gauges, lambda: kept.recorder.dropped if kept else 0)
+    observer = Observer(metrics, load, tracing, settings.access_log)
     batcher = Batcher(
         loaded.scorer,
         settings.batching,
@@ -101,9 +129,11 @@ async def _serve(
         settings,
         batcher=batcher,
         observer=observer,
+        recorder=kept.recorder if kept else None,
     )
+    routes = Routes(predictor, kept.take if kept else None)
     replies = Replies(loaded.identity, load)
-    http = HttpServer(predictor, replies, Routes(predictor), trace_ratio=settings.traces.ratio)
+    http = HttpServer(predictor, replies, routes, trace_ratio=settings.traces.ratio)
     listener, grpc = listen(places), None
     try:
         if places.grpc_port is not None:

@@ -7,19 +7,13 @@ It holds nothing that it could not read again: whenever it is killed, the next o
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from threading import Event
 from time import monotonic
+from typing import Protocol
 
-from openautoglm.config.project import Project
 from openautoglm.deploy.desired import Desired, read_desired
 from openautoglm.deploy.ledger import Record, read
-from openautoglm.deploy.local import daemon
 from openautoglm.deploy.local.converge import Replica, step
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.gateways import Gateways
@@ -38,14 +32,36 @@ from openautoglm.errors import DeployError, OpenAutoGLMError
 from openautoglm.observability.machine import machine
 from openautoglm.routing.envoy.router import EnvoyRouter
 from openautoglm.routing.routes import Routes
-from openautoglm.serving.observe import logs
 
 _log = logging.getLogger("openautoglm.controller")
-_BUSY_SECONDS, _IDLE_SECONDS = 0.1, 0.5
 _LOAD_SECONDS = 1.0
-_ENDING_SECONDS = 10.0
 _SURGE = 1
 _LOG_BYTES = 50 << 20
+
+
+class Decider(Protocol):
+    """Whoever decides on the traffic while it owns it: a rollout, one room above."""
+
+    def in_force(self, records: Sequence[Record]) -> Record:
+        """The decision to act on: the ledger's last one, or one that it could not take yet."""
+
+    def look(
+        self,
+        records: Sequence[Record],
+        desired: Desired,
+        seen: Seen | None,
+        gateways: Sequence[Path],
+        problem: str,
+    ) -> None:
+        """See what is in force now, and decide what comes next.
+
+        Args:
+            records: The ledger.
+            desired: How to serve.
+            seen: What the controller saw; None when this step failed.
+            gateways: Admin sockets of the gateways that serve.
+            problem: Why it failed; "" when it did not.
+        """
 
 
 class Controller:
@@ -53,10 +69,12 @@ class Controller:
 
     Args:
         folder: The service's.
+        decider: Decides on weights; the ledger's records are all there is without one.
     """
 
-    def __init__(self, folder: ServiceFolder) -> None:
+    def __init__(self, folder: ServiceFolder, decider: Decider) -> None:
         self._folder = folder
+        self._decider = decider
         self._desired = Reading(folder.desired, read_desired)
         self._ledger = Reading(folder.ledger, read)
         self._read: tuple[Desired | None, int] = None, 0
@@ -73,6 +91,7 @@ class Controller:
         self._looked_at = 0.0
         self._applied: object = None
         self._whole = False
+        self._watched: Sequence[Path] = ()
 
     def tick(self) -> bool:
         """Look, and do what is next; whether there was nothing to do."""
@@ -81,8 +100,16 @@ class Controller:
             return True
         self._read = desired, len(records)
         trim(self._folder, _LOG_BYTES)
-        seen = self._converge(desired, records[-1], len(records))
-        self._teller.tell(tell(seen))
+        seen, problem = None, ""
+        try:
+            seen = self._converge(desired, self._decider.in_force(records), len(records))
+            self._teller.tell(tell(seen))
+        except (OpenAutoGLMError, OSError) as error:
+            problem = str(error)
+            raise
+        finally:
+            # Who owns the traffic must know of a step that failed, too: it has deadlines.
+            self._decider.look(records, desired, seen, self._watched, problem)
         return seen.done
 
     def failed(self, error: Exception) -> None:
@@ -102,6 +129,7 @@ class Controller:
         router = self._router(desired, gateways)
         if not self._whole:
             router.prepare()
+        self._watched = self._gateways.watching(gateways)
         passing = self._gateways.step(service.gateway, gateways, programs)
         found = step(
             wanted,
@@ -234,40 +262,3 @@ class Controller:
                 taken |= {unit.port, unit.grpc_port}
                 _log.info("starting", extra={"unit": unit.name})
                 self._supervisor.add(unit)
-
-
-def run(folder: ServiceFolder) -> None:
-    """Tick until SIGTERM or SIGINT; what goes wrong is logged, told, and tried again.
-
-    A service whose folder was removed is ended: nobody could find it any more to do so.
-    """
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    logs.configure()
-    controller = Controller(folder)
-    place = os.open(folder.root, os.O_RDONLY | os.O_DIRECTORY)
-    while not stop.is_set():
-        if os.fstat(place).st_nlink == 0:  # a folder that was only moved has its links
-            _log.warning("the service's folder was removed: ending the service")
-            daemon.end_parent(folder)
-            stop.wait(_ENDING_SECONDS)
-            daemon.remove_sockets(folder)
-            return
-        try:
-            idle = controller.tick()
-        except Exception as error:  # whatever it is, what serves now is to go on
-            known = isinstance(error, OpenAutoGLMError | OSError)
-            _log.error(
-                "this step failed and is tried again",
-                extra={"why": str(error)},
-                exc_info=None if known else error,
-            )
-            with suppress(OSError):  # a full disk may be what went wrong
-                controller.failed(error)
-            idle = True
-        stop.wait(_IDLE_SECONDS if idle else _BUSY_SECONDS)
-
-
-if __name__ == "__main__":
-    run(ServiceFolder(Project(Path(sys.argv[1])), sys.argv[2]))

@@ -108,6 +108,11 @@ class ServiceFolder:
         return self.root / "settings"
 
     @property
+    def feedback(self) -> Path:
+        """Answers and labels, where `config.yaml` names no other store."""
+        return self.root / "feedback.db"
+
+    @property
     def sockets(self) -> Path:
         """Unix sockets; elsewhere, because their paths may have 107 bytes at most."""
         return sockets_of(self.root)

@@ -69,11 +69,10 @@ def controller_unit(project: Project, name: str, code: str) -> Unit:
         name: The service's.
         code: What it is part of; another one makes it another unit.
     """
-    module = "openautoglm.deploy.local.controller"
     return Unit(
         name=CONTROLLER,
         kind="controller",
-        command=(interpreter(), "-m", module, str(project.root), name, code),
+        command=(interpreter(), "-m", "openautoglm", "control", str(project.root), name, code),
         start_seconds=1,
     )
 

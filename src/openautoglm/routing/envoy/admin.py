@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Literal
+from socket import SO_PEERCRED, SOL_SOCKET
+from struct import Struct
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
+
+import psutil
 
 from openautoglm.errors import RouterError
 from openautoglm.observability.unix import UnixConnection
 
 _SECONDS = 2.0
 _LOOK_SECONDS = 1.0
+_CREDENTIALS = Struct("3i")
+"""Process, user and group of who listens at a unix socket."""
 
 Mood = Literal["ready", "closed", "draining", "silent", "gone"]
 """Of a gateway. `closed`: it lives and has no port, because it just starts or its port was refused;
@@ -32,11 +38,20 @@ def ask(
         GoneError: Nobody listens.
         RouterError: There is no whole answer in time.
     """
+    _, status, body = _exchange(admin, path, method=method, seconds=seconds)
+    return status, body
+
+
+def _exchange(admin: Path, path: str, *, method: str, seconds: float) -> tuple[int, int, str]:
+    """Process id of who answered, status and body."""
     connection = UnixConnection(admin, seconds)
     try:
         connection.request(method, path)
+        process, _, _ = _CREDENTIALS.unpack(
+            connection.sock.getsockopt(SOL_SOCKET, SO_PEERCRED, _CREDENTIALS.size)
+        )
         answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        return process, answer.status, answer.read().decode()
     except (ConnectionRefusedError, FileNotFoundError) as error:
         raise GoneError("no gateway listens here", where=str(admin)) from error
     except (OSError, HTTPException) as error:
@@ -56,6 +71,48 @@ def stats(admin: Path, pattern: str, *, seconds: float = _SECONDS) -> dict[str, 
     _, body = ask(admin, path, seconds=seconds)
     try:
         return {one["name"]: one["value"] for one in json.loads(body)["stats"] if "name" in one}
+    except (ValueError, LookupError, TypeError) as error:
+        raise RouterError(f"the gateway answers {body[:80]!r}", where=str(admin)) from error
+
+
+class Counted(NamedTuple):
+    """Statistics as one process has them since its start.
+
+    Attributes:
+        process: A name that no other process ever has.
+        counters: By name.
+        histograms: Numbers of values by name and lower bound; a bound has two significant digits.
+    """
+
+    process: str
+    counters: dict[str, int]
+    histograms: dict[str, dict[float, int]]
+
+
+def counted(admin: Path, pattern: str, *, seconds: float = _SECONDS) -> Counted:
+    """Counters and histograms whose names match a regular expression.
+
+    Raises:
+        GoneError: Nobody listens.
+        RouterError: There is no whole answer in time.
+    """
+    # Not `cumulative`: those take all of the bin that begins at an edge for below it, which is up
+    # to a tenth of the edge.
+    path = f"/stats?format=json&histogram_buckets=detailed&filter={quote(pattern)}"
+    process, _, body = _exchange(admin, path, method="GET", seconds=seconds)
+    try:
+        found = json.loads(body)["stats"]
+        return Counted(
+            f"{process}-{psutil.Process(process).create_time()}",
+            {one["name"]: int(one["value"]) for one in found if "name" in one},
+            {
+                one["name"]: {float(at["lower_bound"]): int(at["count"]) for at in one["totals"]}
+                for group in found
+                for one in group.get("histograms", {}).get("details", ())
+            },
+        )
+    except psutil.NoSuchProcess as error:
+        raise GoneError("the gateway ended", where=str(admin)) from error
     except (ValueError, LookupError, TypeError) as error:
         raise RouterError(f"the gateway answers {body[:80]!r}", where=str(admin)) from error
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import envoy
 
+from openautoglm.routing.envoy import counted
 from openautoglm.routing.envoy.layout import Layout
 from openautoglm.routing.envoy.message import Message, extension, watched
 
@@ -17,7 +18,7 @@ while it runs."""
 
 
 def render(folder: Path, *, admin: Path) -> Message:
-    """Node, admin socket, and where listeners and clusters are read.
+    """Node, admin socket, where listeners and clusters are read, and edges of histograms.
 
     Args:
         folder: The router's, where all gateways of a service read the same files.
@@ -33,6 +34,7 @@ def render(folder: Path, *, admin: Path) -> Message:
             "cds_config": watched(str(layout.clusters)),
         },
         "overload_manager": _overload(),
+        **counted.settings(),
     }
 
 

@@ -1,10 +1,13 @@
-"""CDS: each variant is two clusters, one for HTTP/1.1 and one for gRPC."""
+"""CDS: each variant is three clusters: HTTP/1.1, gRPC, and the labels of its answers.
+
+What a gateway counts of a cluster is thereby about predictions, or about labels, and never both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from openautoglm.config.bounds import HEALTH_CONNECTIONS
+from openautoglm.config.bounds import FEEDBACK_CONNECTIONS, HEALTH_CONNECTIONS
 from openautoglm.config.gateway import Breakers, Ejection, Gateway, Retries
 from openautoglm.routing.envoy.balancing import balancing
 from openautoglm.routing.envoy.layout import Layout
@@ -25,6 +28,11 @@ def grpc_cluster(variant: str) -> str:
     return f"{variant}_grpc"
 
 
+def feedback_cluster(variant: str) -> str:
+    """Name of a variant's cluster for labels; no variant can have it."""
+    return f"{variant}_feedback"
+
+
 def clusters(
     layout: Layout, gateway: Gateway, variant: str, *, replica_idle_seconds: float
 ) -> Iterator[Message]:
@@ -36,7 +44,13 @@ def clusters(
         variant: Its name.
         replica_idle_seconds: How long a replica keeps an unused connection.
     """
-    for name, http2 in ((http_cluster(variant), False), (grpc_cluster(variant), True)):
+    both = _breakers(gateway.breakers, gateway.retries, gateway.processes)
+    few = _few(FEEDBACK_CONNECTIONS, gateway.retries, gateway.processes)
+    for name, http2, bounds in (
+        (http_cluster(variant), False, both),
+        (grpc_cluster(variant), True, both),
+        (feedback_cluster(variant), False, {"thresholds": [few]}),
+    ):
         yield typed(
             "config.cluster.v3.Cluster",
             name=name,
@@ -49,7 +63,7 @@ def clusters(
                 }
             },
             connect_timeout=duration(_CONNECT_SECONDS),
-            circuit_breakers=_breakers(gateway.breakers, gateway.retries, gateway.processes),
+            circuit_breakers=bounds,
             outlier_detection=_ejection(gateway.ejection),
             load_balancing_policy=balancing(gateway.balancing),
             common_lb_config={
@@ -96,19 +110,26 @@ def _failed() -> Message:
 
 
 def _breakers(breakers: Breakers, retries: Retries, processes: int) -> Message:
-    budget = {
-        "budget_percent": {"value": retries.budget_percent},
-        "min_retry_concurrency": retries.budget_floor,
-    }
     bounds = {
         "max_requests": each(breakers.requests, processes),
         "max_pending_requests": each(breakers.pending, processes),
         "max_connections": each(breakers.connections, processes),
-        "retry_budget": budget,
+        "retry_budget": _budget(retries),
     }
     # Health checks have connections and bounds of their own: they pass when others do not.
-    health = {"max_connections": each(HEALTH_CONNECTIONS, processes), "retry_budget": budget}
+    health = _few(HEALTH_CONNECTIONS, retries, processes)
     return {"thresholds": [bounds, {"priority": "HIGH", **health}]}
+
+
+def _few(connections: int, retries: Retries, processes: int) -> Message:
+    return {"max_connections": each(connections, processes), "retry_budget": _budget(retries)}
+
+
+def _budget(retries: Retries) -> Message:
+    return {
+        "budget_percent": {"value": retries.budget_percent},
+        "min_retry_concurrency": retries.budget_floor,
+    }
 
 
 def _ejection(ejection: Ejection) -> Message:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from openautoglm.config.gateway import Gateway, GatewayLimits
+from openautoglm.routing.envoy.counted import access_log
 from openautoglm.routing.envoy.layout import LISTENER, ROUTES
 from openautoglm.routing.envoy.local_replies import local_replies
 from openautoglm.routing.envoy.message import (
@@ -62,6 +63,7 @@ def _connection_manager(gateway: Gateway, traffic: Path) -> Message:
         stat_prefix=LISTENER,
         codec_type="AUTO",
         rds={"route_config_name": ROUTES, "config_source": watched(str(traffic))},
+        access_log=access_log(),
         http_filters=[*_rate_limit(gateway), extension("router", f"{_HTTP}.router.v3.Router")],
         local_reply_config=local_replies(),
         http_protocol_options={"accept_http_10": True, "default_host_for_http_10": LISTENER},

@@ -20,7 +20,12 @@ from pathlib import Path
 from openautoglm.artifacts.folder import write_text
 from openautoglm.config.gateway import Gateway
 from openautoglm.routing.envoy import stored
-from openautoglm.routing.envoy.clusters import clusters, grpc_cluster, http_cluster
+from openautoglm.routing.envoy.clusters import (
+    clusters,
+    feedback_cluster,
+    grpc_cluster,
+    http_cluster,
+)
 from openautoglm.routing.envoy.endpoints import endpoints
 from openautoglm.routing.envoy.force import Force
 from openautoglm.routing.envoy.layout import Layout, Resource, names, text_of
@@ -124,7 +129,11 @@ class EnvoyRouter:
             places = routes.variants[variant]
             http = [(one.host, one.port) for one in places]
             grpc = [(one.host, one.grpc_port) for one in places if one.grpc_port is not None]
-            for name, where in ((http_cluster(variant), http), (grpc_cluster(variant), grpc)):
+            for name, where in (
+                (http_cluster(variant), http),
+                (grpc_cluster(variant), grpc),
+                (feedback_cluster(variant), http),
+            ):
                 found.append(self._layout.endpoint_resource(name, endpoints(name, where)))
         return found
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from openautoglm.config.gateway import Gateway, Retries
-from openautoglm.routing.envoy.clusters import grpc_cluster, http_cluster
+from openautoglm.routing.envoy.clusters import feedback_cluster, grpc_cluster, http_cluster
 from openautoglm.routing.envoy.layout import ROUTES
 from openautoglm.routing.envoy.listener import RATE_LIMIT
 from openautoglm.routing.envoy.message import Message, duration, extension, percent, typed
@@ -45,6 +45,11 @@ def traffic(gateway: Gateway, routes: Routes) -> Message:
                     },
                     # One of the replicas' would be taken for all of them.
                     {"match": {"path": "/metrics"}, "direct_response": {"status": 404}},
+                    # A label counts once, so a copy of it would say nothing about a shadow.
+                    {
+                        "match": {"path": "/v1/feedback"},
+                        **_action(gateway, replace(routes, shadow=None), feedback_cluster),
+                    },
                     {"match": {"prefix": "/"}, **_action(gateway, routes, http_cluster)},
                 ],
             }

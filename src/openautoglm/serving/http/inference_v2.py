@@ -47,7 +47,8 @@ class InferenceV2:
 
     def _answer(self, request: InferRequest, exchange: Exchange, job: Job) -> None:
         predictor = self._predictor
-        told, parts = write_answer(predictor.answer(job), request, served=predictor)
+        answer = predictor.answer(job, exchange.context)
+        told, parts = write_answer(answer, request, served=predictor)
         header = orjson.dumps(told)
         if not parts:
             exchange.reply(200, header)

@@ -8,7 +8,7 @@ from openautoglm.serving.predictor import Predictor
 
 _ERRORS = {
     400: "what was sent cannot be used",
-    404: "there is no such path, model or version",
+    404: "there is no such path, model, version or answer",
     405: "the path takes another method",
     408: "the request did not arrive in time",
     413: "too many bytes, rows or characters",
@@ -21,8 +21,13 @@ _ERRORS = {
 _ANY = (400, 405, 408, 413, 415, 431, 503)  # whatever the path
 
 
-def document(predictor: Predictor) -> Schema:
-    """OpenAPI 3.1 for the model that `predictor` serves."""
+def document(predictor: Predictor, *, feedback: bool) -> Schema:
+    """OpenAPI 3.1 for the model that `predictor` serves.
+
+    Args:
+        predictor: The model.
+        feedback: Whether labels are taken.
+    """
     name, version = predictor.identity.name, predictor.identity.version
     paths: Schema = {
         "/v1/predict": {"post": _predict(predictor)},
@@ -34,6 +39,8 @@ def document(predictor: Predictor) -> Schema:
         "/v2/health/live": {"get": _get("Whether the process works", ref("Status"), 500)},
         "/v2/health/ready": {"get": _get("Whether requests are taken", ref("Status"))},
     }
+    if feedback:
+        paths["/v1/feedback"] = {"post": _feedback()}
     for model in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
         paths[model] = {"get": _get("The model", ref("ModelMetadata"))}
         paths[f"{model}/ready"] = {"get": _get("Whether it is ready", ref("Status"))}
@@ -53,6 +60,11 @@ def document(predictor: Predictor) -> Schema:
 def _predict(predictor: Predictor) -> Schema:
     answer = {"oneOf": [ref("Prediction"), ref("Predictions")]}
     return _post("Predict one row or a list", ref("PredictRequest"), answer)
+
+
+def _feedback() -> Schema:
+    found = _post("The label of an answer; first wins", ref("Feedback"), ref("Standing"))
+    return found | {"responses": _responses(ref("Standing"), *_ANY, 404, 429)}
 
 
 def _infer() -> Schema:

@@ -15,9 +15,9 @@ _OK = b'{"status":"ok"}'
 class Operations:
     """What machines ask besides predictions; none of it waits for the model."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, *, feedback: bool) -> None:
         self._predictor = predictor
-        self._document = orjson.dumps(document(predictor))
+        self._document = orjson.dumps(document(predictor, feedback=feedback))
 
     def live(self, exchange: Exchange) -> None:
         """200, or 500 when the model's thread is dead or stuck: start this process again.

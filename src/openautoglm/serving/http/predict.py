@@ -58,7 +58,7 @@ class Predict:
         labels = predictor.labels
         found = [
             {"label": label, "scores": dict(zip(labels, scores, strict=True))}
-            for label, scores in zip(*predictor.answer(job), strict=True)
+            for label, scores in zip(*predictor.answer(job, exchange.context), strict=True)
         ]
         told: dict[str, Any] = {"predictions": found} if many else found[0]
         told["version"] = predictor.identity.version

@@ -17,10 +17,16 @@ _LONGEST_SHOWN = 80
 
 
 class Routes:
-    """Finds the handler of a request: exact paths, two methods."""
+    """Finds the handler of a request: exact paths, two methods.
 
-    def __init__(self, predictor: Predictor) -> None:
-        operations, v2 = Operations(predictor), InferenceV2(predictor)
+    Args:
+        predictor: The model.
+        feedback: Takes labels; None where no answers are kept.
+    """
+
+    def __init__(self, predictor: Predictor, feedback: Handler | None = None) -> None:
+        operations = Operations(predictor, feedback=feedback is not None)
+        v2 = InferenceV2(predictor)
         name, version = predictor.identity.name, predictor.identity.version
         gets: dict[str, Handler] = {
             "/health/live": operations.live,
@@ -31,7 +37,10 @@ class Routes:
             "/v2/health/live": operations.live,
             "/v2/health/ready": operations.ready,
         }
-        posts: dict[str, Handler] = {"/v1/predict": Predict(predictor)}
+        posts: dict[str, Handler] = {
+            "/v1/predict": Predict(predictor),
+            "/v1/feedback": feedback or _switched_off,
+        }
         for model in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
             gets[model] = v2.model
             gets[f"{model}/ready"] = operations.ready
@@ -72,6 +81,10 @@ class Routes:
                 allowed=f"model `{self._name}`, version `{self._version}`",
             )
         return Refusal(NOT_FOUND, f"there is no {shown} here", hint="GET /openapi.json lists all")
+
+
+def _switched_off(exchange: Exchange) -> None:
+    raise Refusal(NOT_FOUND, "feedback is switched off here", allowed="feedback.enabled: true")
 
 
 def _by_bytes(handlers: Mapping[str, Handler]) -> dict[bytes, Handler]:

@@ -30,6 +30,7 @@ def schemas(predictor: Predictor) -> dict[str, Schema]:
     shape: Schema = {"type": "array", "items": {"type": "integer"}}
     tensor = _object({"name": string, "datatype": string, "shape": shape})
     parameters: Schema = {"type": "object"}
+    named = _named(predictor)
     return {
         "PredictRequest": _request(predictor),
         "Prediction": _object(row["properties"] | told),
@@ -55,6 +56,8 @@ def schemas(predictor: Predictor) -> dict[str, Schema]:
                 "outputs": {"type": "array", "items": tensor},
             }
         ),
+        "Feedback": _object(named, closed=True),
+        "Standing": _object(named | {"first": {"type": "boolean"}}),
         "InferRequest": _infer_request(predictor),
         "InferResponse": _object(
             {
@@ -79,6 +82,16 @@ def _request(predictor: Predictor) -> Schema:
     else:
         one, key = {"type": "string", "maxLength": limits.text_characters}, "text"
     return _object({key: {"oneOf": [one, _list(one, 1, limits.rows)]}}, closed=True)
+
+
+def _named(predictor: Predictor) -> Schema:
+    """A request's id and its label, or one for each of its rows."""
+    # Not the classes of this model only: another version may have given the answer.
+    label: Schema = {"type": "string"}
+    return {
+        "request_id": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+        "label": {"oneOf": [label, _list(label, 1, predictor.limits.rows)]},
+    }
 
 
 def _infer_request(predictor: Predictor) -> Schema:

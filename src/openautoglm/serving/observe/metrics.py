@@ -99,11 +99,15 @@ class Metrics(Collector):
     Args:
         identity: The model that is served.
         gauges: Where the present state is read.
+        dropped: Rows whose answers the feedback store did not get.
     """
 
-    def __init__(self, identity: Identity, gauges: Gauges) -> None:
+    def __init__(
+        self, identity: Identity, gauges: Gauges, dropped: Callable[[], int] = lambda: 0
+    ) -> None:
         self._identity = identity
         self._gauges = gauges
+        self._dropped = dropped
         self._requests: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._refusals = {kind.name: 0 for kind in KINDS}
         self._cancelled = self._hits = self._misses = 0
@@ -190,5 +194,6 @@ class Metrics(Collector):
             ("cancelled", self._cancelled, "Requests whose caller left before the answer."),
             ("cache_hits", self._hits, "Rows whose scores were known."),
             ("cache_misses", self._misses, "Rows whose scores were not known."),
+            ("feedback_dropped", self._dropped(), "Rows whose answers take no label: not kept."),
         ):
             yield CounterMetricFamily(f"{_PREFIX}_{name}", text, value=count)

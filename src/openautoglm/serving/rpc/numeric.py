@@ -34,7 +34,7 @@ class Numeric:
         width = len(served.input.features)
         row = check_features_row(list(request.input_data), width, where="input_data")
         call.job = await served.predict([row], timeout=call.timeout, context=call.context)
-        answer = served.answer(call.job)
+        answer = served.answer(call.job, call.context)
         return messages.PredictResponse(
             label=answer.labels[0],
             scores=dict(zip(served.labels, answer.scores[0], strict=True)),

@@ -62,7 +62,7 @@ class OpenInference:
         rows, identifier = read_rows(_inputs(request), served), request.id
         del request  # while it waits a call holds its rows only
         call.job = await served.predict(rows, timeout=timeout, context=call.context)
-        answer = served.answer(call.job)
+        answer = served.answer(call.job, call.context)
         response = messages.ModelInferResponse(
             model_name=served.identity.name, model_version=served.identity.version, id=identifier
         )

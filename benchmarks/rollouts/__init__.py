@@ -1,0 +1,1 @@
+"""Simulated rollouts: traces, our rule on them, and the rules of others."""

@@ -1,0 +1,158 @@
+"""The store of answers, labels and sampled requests; first label wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from time import time
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from openautoglm.feedback.answers import (
+    Answer,
+    Source,
+    Standing,
+    UnknownAnswerError,
+    WrongLabelError,
+)
+from openautoglm.feedback.tables import Database, answers, labels, requests, sources
+
+_STEP = 1000
+_SHOWN_CLASSES = 20
+Row = tuple[Any, ...]
+
+
+class FeedbackStore:
+    """Answers and labels of one service; many processes may use it at once.
+
+    Every call raises StoreError when the store does not answer, is full or is busy for seconds.
+
+    Args:
+        url: A SQLite file by its absolute path, or PostgreSQL.
+        durable: Whether calls return only when the disk has what they wrote.
+
+    Raises:
+        StoreError: The database's driver is not installed.
+    """
+
+    def __init__(self, url: str, *, durable: bool = True) -> None:
+        self.database = Database(url, durable=durable)
+
+    def record(self, source: Source, given: Sequence[Answer]) -> None:
+        """Keep answers; one that is known already, by its id and source, stays as it is.
+
+        Args:
+            source: What gave them.
+            given: The answers.
+        """
+        key = source.key
+        kept = [_answer(key, answer) for answer in given]
+        asked = [row for answer in given for row in _asked(answer)]
+        with self.database.writing() as connection:
+            for table, rows in ((sources, [_source(source)]), (answers, kept), (requests, asked)):
+                if rows:
+                    self.database.add(connection, table, rows)
+
+    def label(self, request_id: str, given: Sequence[str]) -> Standing:
+        """Set the label of a request, unless it has one.
+
+        Args:
+            request_id: What the request was called in its answer.
+            given: One label a row.
+
+        Returns:
+            What stands from now on, whoever is killed.
+
+        Raises:
+            UnknownAnswerError: No answer with this id is known.
+            WrongLabelError: A label is no class of the model that answered, or there are more or
+                fewer than rows.
+        """
+        self._check(request_id, given)
+        row = (request_id, time(), _json(list(given)))
+        with self.database.writing() as connection:
+            first = self.database.add(connection, labels, [row]) > 0
+            stands = connection.execute(
+                sa.select(labels.c.labels).where(labels.c.request_id == request_id)
+            ).scalar_one()
+        return Standing(tuple(orjson.loads(stands)), first)
+
+    def retain(self, since: float, *, given: int, asked: int) -> bool:
+        """Remove what is too old or too much: a part, so that nobody waits long for it.
+
+        Args:
+            since: Seconds since 1970; older answers, labels and requests are removed.
+            given: Most answers that are kept, and most labels.
+            asked: Most sampled rows.
+
+        Returns:
+            Whether there may be more to remove.
+        """
+        bounds = ((answers, given), (labels, given), (requests, asked))
+        left = [self._remove(table, since, most) for table, most in bounds]
+        return any(left)
+
+    def close(self) -> None:
+        """End the connections."""
+        self.database.close()
+
+    def _check(self, request_id: str, given: Sequence[str]) -> None:
+        query = (
+            sa.select(answers.c.labels, sources.c.classes)
+            .join(sources, sources.c.key == answers.c.source)
+            .where(answers.c.request_id == request_id)
+        )
+        with self.database.reading() as connection:
+            found = connection.execute(query).all()
+        if not found:
+            raise UnknownAnswerError("no answer with this id is known", where="request_id")
+        rows = len(orjson.loads(found[0].labels))
+        if len(given) != rows:
+            raise WrongLabelError(
+                f"found {len(given)} for an answer of {rows} rows",
+                where="label",
+                allowed="a label for each row",
+            )
+        classes = list(dict.fromkeys(name for each in found for name in orjson.loads(each.classes)))
+        if any(name not in classes for name in given):
+            more = ", ..." if len(classes) > _SHOWN_CLASSES else ""
+            raise WrongLabelError(
+                "found a label that is no class of the model",
+                where="label",
+                allowed=", ".join(classes[:_SHOWN_CLASSES]) + more,
+            )
+
+    def _remove(self, table: sa.Table, since: float, most: int) -> bool:
+        """Remove some of the first rows; whether there were any."""
+        first = sa.select(table.c.seq, table.c.time).order_by(table.c.seq).limit(_STEP).subquery()
+        newest = sa.select(sa.func.max(table.c.seq)).scalar_subquery()
+        last = sa.select(sa.func.max(first.c.seq)).where(
+            sa.or_(first.c.time < since, first.c.seq <= newest - most)
+        )
+        with self.database.reading() as connection:
+            number = connection.execute(last).scalar()
+        if number is None:
+            return False
+        with self.database.writing() as connection:
+            connection.execute(sa.delete(table).where(table.c.seq <= number))
+        return True
+
+
+def _source(source: Source) -> Row:
+    told = (source.name, source.version, source.digest, source.family, source.variant)
+    return (source.key, *told, _json(list(source.classes)))
+
+
+def _answer(source: str, answer: Answer) -> Row:
+    told = (_json(answer.labels), _json(answer.confidence))
+    return (answer.request_id, source, answer.time, *told)
+
+
+def _asked(answer: Answer) -> Iterable[Row]:
+    for place, row in enumerate(answer.inputs or ()):
+        yield (answer.request_id, place, answer.time, _json(row))
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,1 @@
+"""Promotion of a challenger on evidence, and its rollback when it is worse."""

@@ -1,0 +1,1 @@
+"""Anytime-valid comparisons of challenger and champion; numpy and scipy only."""

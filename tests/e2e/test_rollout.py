@@ -1,0 +1,192 @@
+"""Rollouts of real versions behind the real gateway, under load, through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+
+import pytest
+
+from openautoglm.deploy.ledger import read
+from tests.support.registry import CHARACTERS, LABELS, Chain
+from tests.support.site import site
+from tests.support.traffic import Traffic
+from tests.support.wait import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rollout")]
+TRUTH = dict(zip(CHARACTERS, LABELS, strict=True))
+QUICK = {
+    "shadow": {"percent": 50, "seconds": 1},
+    "steps": [20, 50],
+    "step_seconds": 1,
+    "missing_seconds": 5,
+    "metrics": {"errors": {"margin": 5}, "slow": {"objective_ms": 100, "margin": 10}},
+}
+NO_SHADOW = {**QUICK, "shadow": {"percent": 0}}
+BY_LABELS = {**NO_SHADOW, "metrics": {"errors": {"margin": 5}, "accuracy": {"margin": 10}}}
+SHUFFLED, SLOW, ERRS, GOOD, BETTER = "2", "3", "4", "5", "6"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Version 1 serves; of the others, three are worse and two are not."""
+    with site(tmp_path_factory.mktemp("rollout") / "project", 0) as found:
+        for seed, flaw in enumerate(("shuffled", "slow", "errs", "", ""), start=1):
+            Chain(found.root).make(seed, flaw=flaw).register()
+        found.deploy(replicas=1, rollout=QUICK)
+        yield found
+
+
+def load(small, **values):
+    return Traffic(small.port, clients=4, pause=0.01, texts=CHARACTERS, **values)
+
+
+def records(small):
+    return [one for one in read(small.folder.ledger) if one.rollout]
+
+
+def state(small):
+    return records(small)[-1].rollout.state
+
+
+def ended(small):
+    until(lambda: state(small) in ("promoted", "rolled_back"), seconds=60, what="an end")
+    return records(small)[-1]
+
+
+def aliases(small):
+    with sqlite3.connect(small.root / "mlflow.db") as database:
+        found = database.execute("select alias, version from registered_model_aliases").fetchall()
+    return {alias: str(version) for alias, version in found}
+
+
+def serving(small):
+    """Version by role, as the gateway has it, once the ledger's last word is in force."""
+    until(
+        lambda: small.status().healthy and small.status().records == len(read(small.folder.ledger))
+    )
+    return {role: of.release.version for role, of in small.status().roles.items() if of.weight}
+
+
+def check_weights(small):
+    assert all(sum(one.weights.values()) == 100 for one in read(small.folder.ledger))
+
+
+def test_one_with_shuffled_labels_is_rolled_back_on_feedback(small):
+    small.deploy(rollout=BY_LABELS)
+    with load(small, labels=TRUTH) as traffic:
+        small.run("rollout", "start", "small", "--challenger", SHUFFLED)
+        last = ended(small)
+    assert last.rollout.state == "rolled_back"
+    assert "accuracy" in last.rollout.reason
+    assert last.rollout.evidence["accuracy"].value > 0.5
+    assert traffic.failures == []
+    assert serving(small) == {"champion": "1"}
+    assert aliases(small)["champion"] == "1"
+
+
+def test_one_that_is_slow_is_rolled_back_before_anybody_waits_for_it(small):
+    small.deploy(rollout=QUICK)
+    with load(small) as traffic:
+        small.run("rollout", "start", "small", "--challenger", SLOW)
+        last = ended(small)
+    assert (last.rollout.state, last.rollout.step) == ("rolled_back", 0)
+    assert "slow" in last.rollout.reason
+    assert set(traffic.versions()) == {"1"}
+    assert traffic.failures == []
+
+
+def test_one_that_errs_is_rolled_back_on_copies_alone(small):
+    with load(small) as traffic:
+        small.run("rollout", "start", "small", "--challenger", ERRS)
+        last = ended(small)
+    assert (last.rollout.state, last.rollout.step) == ("rolled_back", 0)
+    assert "errors" in last.rollout.reason
+    assert traffic.failures == []
+    assert serving(small) == {"champion": "1"}
+
+
+def test_one_that_errs_is_rolled_back_from_traffic_too_and_only_its_own_requests_fail(small):
+    small.deploy(rollout=NO_SHADOW)
+    with load(small) as traffic:
+        small.run("rollout", "start", "small", "--challenger", ERRS)
+        last = ended(small)
+        # What it was asked before has been answered.
+        serving(small)
+        seen, bad = traffic.good, sum(traffic.bad.values())
+        until(lambda: traffic.good > seen + 50, what="traffic afterwards")
+        assert sum(traffic.bad.values()) == bad
+    assert last.rollout.state == "rolled_back"
+    assert {version for _, version in traffic.bad} <= {ERRS}
+
+
+def test_without_requests_it_is_held_and_says_so_and_goes_on_with_them(small):
+    small.deploy(rollout=NO_SHADOW)
+    small.run("rollout", "start", "small", "--challenger", GOOD)
+    until(lambda: state(small) == "held", what="being held")
+    assert records(small)[-1].rollout.reason == "no requests come in"
+    told = small.run("weights", "small", "champion=50", "challenger=50", code=2)
+    assert "owns the weights" in told
+    with load(small):
+        until(lambda: state(small) == "canary", what="going on")
+    small.run("rollout", "abort", "small")
+    assert ended(small).rollout.reason == "a person ended it"
+    assert serving(small) == {"champion": "1"}
+
+
+def test_a_person_holds_resumes_and_is_refused(small):
+    small.deploy(rollout={**NO_SHADOW, "missing_seconds": 3600})
+    assert "no rollout is open" in small.run("rollout", "promote", "small", code=2)
+    small.run("rollout", "start", "small", "--challenger", GOOD)
+    assert "is open" in small.run("rollout", "start", "small", "--challenger", BETTER, code=2)
+    assert "held" in small.run("rollout", "hold", "small")
+    assert "canary" in small.run("rollout", "resume", "small")
+    assert "errors: undecided" in small.run("rollout", "promote", "small", code=2)
+    small.run("rollout", "abort", "small")
+    history = small.run("rollout", "history", "small")
+    assert "asked to hold" in history
+    assert "refused to promote" in history
+
+
+def test_a_good_one_is_promoted_whoever_is_killed(small):
+    """The controller dies after each decision, before or while it acts on it."""
+    small.deploy(rollout=QUICK)
+    with load(small) as traffic:
+        small.run("rollout", "start", "small", "--challenger", GOOD)
+        for place in ("canary", "promoting"):
+            until(lambda place=place: state(small) in (place, "promoted"), what=place)
+            os.kill(small.pids()["controller"], signal.SIGKILL)
+        assert ended(small).rollout.state == "promoted"
+        assert serving(small) == {"champion": GOOD}
+    assert traffic.failures == []
+    check_weights(small)
+    until(lambda: aliases(small)["champion"] == GOOD, seconds=60, what="the alias")
+    assert "nothing to change" in small.run("deploy")
+
+
+def test_with_the_registry_down_it_is_rolled_back_all_the_same(small):
+    """What is needed of MLflow is read when it starts; afterwards it may be gone."""
+    small.deploy(rollout=QUICK)
+    with load(small) as traffic:
+        small.run("rollout", "start", "small", "--challenger", SLOW)
+        (small.root / "mlflow.db").rename(small.root / "away.db")
+        last = ended(small)
+        assert serving(small) == {"champion": GOOD}
+    (small.root / "away.db").rename(small.root / "mlflow.db")
+    assert last.rollout.state == "rolled_back"
+    assert traffic.failures == []
+
+
+def test_a_promotion_is_undone_at_once(small):
+    small.run("rollout", "start", "small", "--challenger", "1", "--immediate")
+    assert ended(small).rollout.state == "promoted"
+    assert serving(small) == {"champion": "1"}
+    until(lambda: aliases(small)["champion"] == "1", seconds=60, what="the alias")
+
+
+def test_the_history_tells_all_of_it_and_json_a_line_each(small):
+    lines = small.run("rollout", "history", "small", "--json").splitlines()
+    assert len(lines) == len(read(small.folder.ledger))
+    assert {json.loads(line)["kind"] for line in lines} == {"deploy", "rollout", "request"}

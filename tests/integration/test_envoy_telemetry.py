@@ -1,0 +1,126 @@
+"""Telemetry from real Envoys: two of them on one port."""
+
+import signal
+
+import pytest
+
+from openautoglm.config.gateway import Breakers
+from openautoglm.routing.envoy import admin
+from openautoglm.routing.envoy.telemetry import EnvoyTelemetry
+from tests.conformance.router import split
+from tests.conformance.telemetry import TelemetryConformance, Trio, Watch, plain
+from tests.support.backends import Backends, ask
+from tests.support.envoy import gateways
+from tests.support.wait import until
+
+TIMEOUT_MS = 700
+
+
+class _Place:
+    timeout_seconds = TIMEOUT_MS / 1000
+
+    def __init__(self, running):
+        self._running = running
+        self.port = running.port
+        self.one_gateway = running.admins[0].stem
+
+    def telemetry(self):
+        return EnvoyTelemetry(lambda: self._running.admins)
+
+    def apply(self, routes):
+        self._running.router.apply(routes)
+
+    def kill(self):
+        self._running.kill(self._running.admins[0])
+
+    def start(self):
+        self._running.start(self._running.admins[0])
+
+    def pause(self):
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number):
+        self._running.process(self._running.admins[0]).send_signal(number)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    with gateways(folder, processes=2, timeout_ms=TIMEOUT_MS) as running:
+        yield running
+
+
+@pytest.fixture
+def place(pair):
+    yield _Place(pair)
+    pair.apply()
+    (pair.folder / "routes.json").unlink()
+
+
+@pytest.fixture
+def trio():
+    with Backends() as backends:
+        yield Trio(backends)
+
+
+@pytest.fixture
+def routes(trio):
+    return trio.routes(one=100)
+
+
+class TestEnvoy(TelemetryConformance):
+    """Envoy's statistics are a Telemetry."""
+
+
+@pytest.mark.parametrize("changes", ["cluster", "listener"])
+def test_a_change_of_settings_loses_nothing(pair, place, trio, routes, changes):
+    place.apply(routes)
+    watch = Watch(place.telemetry())
+    settings = {
+        "cluster": {"breakers": Breakers(requests=77)},
+        "listener": {"limits": pair.settings.limits.model_copy(update={"header_bytes": 8192})},
+    }
+    split(pair.port, 20)
+    pair.another(**settings[changes]).apply(routes)
+    split(pair.port, 20)
+    pair.router.apply(routes)
+    name = "listener_manager.total_listeners_draining"
+    until(lambda: not any(admin.stats(one, f"^{name}$")[name] for one in pair.admins))
+    split(pair.port, 20)
+    assert plain(watch.counted(trio.one.name, 60, timed=60)) == {"requests": 60}
+    assert watch.lost() == set()
+
+
+def test_counters_that_somebody_resets_are_told(pair, place, trio, routes):
+    place.apply(routes)
+    watch = Watch(place.telemetry())
+    split(pair.port, 40, connections=20)
+    watch.counted(trio.one.name, 40)
+    admin.ask(pair.admins[0], "/reset_counters", method="POST")
+    assert watch.look().lost == (place.one_gateway,)
+    assert watch.variants[trio.one.name].requests == 40
+
+
+def test_what_the_port_refuses_is_no_variants(tmp_path, trio, routes):
+    limits = {"requests_per_second": 2}
+    with gateways(tmp_path, limits=limits) as running:
+        running.router.apply(routes)
+        watch = Watch(EnvoyTelemetry(lambda: running.admins))
+        answers = [ask(running.port).status for _ in range(20)]
+        assert 429 in answers
+        assert plain(watch.counted(trio.one.name, answers.count(200))) == {
+            "requests": answers.count(200)
+        }
+
+
+def test_a_gateway_that_is_taken_away_ends_the_segment(pair, place, trio, routes):
+    place.apply(routes)
+    admins = list(pair.admins)
+    watch = Watch(EnvoyTelemetry(lambda: admins))
+    del admins[0]
+    assert watch.look().lost == (place.one_gateway,)
+    assert watch.look().lost == ()
+    admins.insert(0, pair.admins[0])
