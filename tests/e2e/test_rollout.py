@@ -186,6 +186,29 @@ def test_a_promotion_is_undone_at_once(small):
     until(lambda: aliases(small)["champion"] == "1", seconds=60, what="the alias")
 
 
+def test_mlflow_shows_both_side_by_side(small):
+    """The promotion of version 5: one run, two below it, with equal metric names."""
+
+    def runs():
+        with sqlite3.connect(small.root / "mlflow.db") as database:
+            rows = database.execute(
+                "select child.name, group_concat(distinct metrics.key) from runs parent "
+                "join tags on tags.key = 'mlflow.parentRunId' and tags.value = parent.run_uuid "
+                "join runs child on child.run_uuid = tags.run_uuid "
+                "join metrics on metrics.run_uuid = child.run_uuid "
+                "where parent.name like 'rollout small 7' group by child.name"
+            ).fetchall()
+        found = {role: set(keys.split(",")) for role, keys in rows}
+        return found if wanted <= found.get("challenger", set()) else None
+
+    wanted = {"error_rate", "p95_ms", "weight", "evidence/errors"}
+    found = until(runs, seconds=60, what="the runs")
+    assert found.keys() == {"champion", "challenger"}
+    assert found["champion"] == found["challenger"]
+    page = next((small.root / "mlartifacts").rglob("report.html"))
+    assert "rollout" in page.read_text(encoding="utf-8")
+
+
 def test_the_history_tells_all_of_it_and_json_a_line_each(small):
     lines = small.run("rollout", "history", "small", "--json").splitlines()
     assert len(lines) == len(read(small.folder.ledger))

@@ -6,7 +6,6 @@ import pytest
 
 from openautoglm.errors import StoreError
 from openautoglm.feedback.store import FeedbackStore
-
 from tests.conformance.feedback import OLD, FeedbackConformance, answer
 
 
@@ -24,13 +23,13 @@ class TestSqlite(FeedbackConformance):
         assert modes == {f"feedback.db{end}": 0o600 for end in ("", "-shm", "-wal")}
 
     def test_a_place_that_is_none_is_an_error_that_names_it(self, tmp_path):
-        with closing(FeedbackStore(f"sqlite:///{tmp_path}/none/feedback.db")) as store:
-            with pytest.raises(StoreError) as error:
-                store.record(OLD, [answer("a")])
+        store = FeedbackStore(f"sqlite:///{tmp_path}/none/feedback.db")
+        with closing(store), pytest.raises(StoreError) as error:
+            store.record(OLD, [answer("a")])
         assert "none/feedback.db" in str(error.value)
 
     def test_a_file_that_is_no_database_is_an_error(self, tmp_path):
         (tmp_path / "feedback.db").write_bytes(b"text" * 1000)
-        with closing(FeedbackStore(f"sqlite:///{tmp_path}/feedback.db")) as store:
-            with pytest.raises(StoreError, match="not a database"):
-                store.label("a", ["文学"])
+        store = FeedbackStore(f"sqlite:///{tmp_path}/feedback.db")
+        with closing(store), pytest.raises(StoreError, match="not a database"):
+            store.label("a", ["文学"])

@@ -34,7 +34,7 @@ def points(last: int) -> list[Point]:
             Arm(5 * second, 0, 13.0, 55.0, 240.0, 20, 3, 0.89),
             0.97,
             0.03,
-            {"errors": Weighed(0.01, 0.0, -1.0, 2.0, 5.7)},
+            {name: Weighed(0.01, 0.0, -1.0, 2.0, 5.7) for name in ("errors", "slow")},
         )
         for second in range(10, last + 1, 10)
     ]
@@ -75,13 +75,15 @@ def test_champion_and_challenger_are_below_one_run_with_equal_metric_names(store
         assert below.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert set(champion.data.metrics) == set(challenger.data.metrics)
     assert {
-        *("error_rate", "p50_ms", "p95_ms", "p99_ms", "accuracy", "agreement", "confidence"),
-        *("weight", "evidence/errors", "evidence/threshold", "rate/errors"),
+        *("error_percent", "p50_ms", "p95_ms", "p99_ms", "accuracy", "agreement", "confidence"),
+        *("weight", "evidence/errors", "evidence/threshold", "slow_percent"),
     } <= set(champion.data.metrics)
     assert curve(store, champion, "p95_ms") == [(10, 48.0), (20, 48.0), (30, 48.0)]
     assert curve(store, challenger, "weight") == [(10, 5.0), (20, 5.0), (30, 5.0)]
     assert curve(store, champion, "weight")[0] == (10, 95.0)
     assert curve(store, challenger, "evidence/errors")[0] == (10, 2.0)
+    assert curve(store, champion, "slow_percent")[0] == (10, 1.0)
+    assert champion.data.params["version"] == "1"
 
 
 def test_runs_name_versions_digests_state_and_reason_and_hold_settings_and_files(store):
@@ -108,7 +110,7 @@ def test_published_again_it_adds_only_what_is_new(store):
     publish(MlflowTracker(store), "again", rollout(ended=True).records[1:], points(40))
     parent, champion, _ = runs(store, "again")
     assert parent.data.tags["state"] == "rolled_back"
-    assert [step for step, _ in curve(store, champion, "error_rate")] == [10, 20, 30, 40]
+    assert [step for step, _ in curve(store, champion, "error_percent")] == [10, 20, 30, 40]
 
 
 class Dying:

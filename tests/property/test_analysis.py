@@ -126,7 +126,7 @@ looks = st.builds(
 )
 
 
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(looks, min_size=1, max_size=12), st.integers(0, 12))
 def test_kept_and_taken_up_again_it_goes_on_exactly(made, at):
     metrics = [ERRORS, TOLERANT, MEAN, AGREEMENT]
@@ -150,6 +150,7 @@ def feed(comparison, look):
     comparison.add("agreement", Look(0, n1, 0, k1))
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(looks, min_size=1, max_size=8), st.sampled_from([ERRORS, TOLERANT, PAIRS]))
 def test_ten_rollouts_at_once_are_ten_rollouts(made, metric):
     together, alone = events.start(3), events.start()
@@ -233,3 +234,23 @@ def test_the_meant_split_gives_no_alarm_and_another_one_does():
 def test_the_ratios_reach_from_a_tenth_more_to_thirtyfold():
     assert RATIOS[0] < 1.11
     assert RATIOS[-1] > 30
+
+
+@given(
+    rate=st.floats(0.002, 0.6),
+    limit=st.floats(0.003, 0.1),
+    part=st.floats(-1, 3),
+    share=st.floats(0.03, 0.97),
+)
+def test_a_bet_grows_about_as_fast_as_the_best_one(rate, limit, part, share):
+    """Which is by the divergence to the nearest point of the null (Turner, Ly & Grünwald)."""
+    to = float(np.clip(rate + part * limit, 0.001, 0.95))
+    block = 1000 * np.array([1 - share, share, (1 - share) * rate, share * to])
+    grown = bets.two_arms(block, np.asarray(rate), np.asarray([to]), limit)[0]
+    nearest = np.linspace(1e-6, 1 - limit - 1e-6, 20_001)
+    best = (block[0] * divergence(rate, nearest) + block[1] * divergence(to, nearest + limit)).min()
+    assert 0.8 * best - 0.01 <= grown <= best + 0.01
+
+
+def divergence(p, q):
+    return p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))

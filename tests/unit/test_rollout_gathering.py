@@ -58,7 +58,8 @@ def counts(requests, errors=0, slow=0):
 
 def look(champion, challenger, *, lost=(), missing=()):
     variants = {release("1").key: champion, release("2").key: challenger}
-    return Look(variants, {release("2").key: counts(7)}, missing, lost, Totals())
+    copies, copied = {release("2").key: counts(7)}, {release("1").key: counts(13)}
+    return Look(variants, copies, missing, lost, Totals(), copied)
 
 
 def seen(known):
@@ -90,7 +91,7 @@ def test_copies_are_compared_in_the_shadow_and_forgotten_afterwards(tmp_path):
     file = tmp_path / "gathered.json"
     known = gathered(standing("shadow", 0), "shadow", file)
     for _ in range(4):
-        more(known, standing("shadow", 0), look(counts(13), Counts()))
+        more(known, standing("shadow", 0), look(counts(100), Counts()))
     assert seen(known)["errors"][:2] == (52, 28)
     keep(file, known)
     later = gathered(standing(), "canary", file)

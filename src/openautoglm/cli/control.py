@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from openautoglm.config.project import Project
@@ -18,4 +19,5 @@ def control(root: Path, name: str) -> None:
         name: The service.
     """
     folder = ServiceFolder(Project(root), name)
-    run(folder, LiveRollout(folder))
+    with closing(LiveRollout(folder)) as rollout:
+        run(folder, rollout)

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from openautoglm.artifacts.lock import exclusive
 from openautoglm.cli.services import decided_by, sweep
-from openautoglm.cli.settle import settle
+from openautoglm.cli.settle import follow
 from openautoglm.config.project import Project
 from openautoglm.config.service import Service, key_line
 from openautoglm.config.yaml import load
@@ -55,7 +55,7 @@ def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> 
     if plan_only:
         print("\n".join(_planned(folder, resolved, service).plan.lines()))
         return
-    if settle(folder):  # what a rollout promoted while the registry was down
+    if follow(folder):  # what a rollout promoted while the registry was down
         resolved = resolve(project, service, file)
     with _alone(folder):
         planned = _planned(folder, resolved, service)

@@ -125,6 +125,8 @@ def watch(folder: ServiceFolder) -> int:
         shown = len(records)
         now = progress(records)
         if now is None or now.ended:
+            run = f"rollout {folder.name} {number}"
+            console.print(f"  report and curves: mlflow ui, run `{run}`", highlight=False)
             return 0 if now and now.state == "promoted" else 1
         told = read_told(folder.root)
         if told and told.id == number and (before is None or _news(before, told)):

@@ -69,8 +69,9 @@ def drawn(plot: Plot) -> str:
         return ""
     # Text stays text, so that the reader's machine chooses the font, and the file stays small.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": plot.title, "font.size": 9}):
-        figure = Figure(figsize=(6.2, 2.9), layout="constrained")
-        _fill(figure.add_subplot(), plot, curves)
+        # Frames of one size, so that the time axes of a page can be compared.
+        figure = Figure(figsize=(6.2, 2.7))
+        _fill(figure.add_axes((0.09, 0.17, 0.65, 0.73)), plot, curves)
         out = io.BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(out.getvalue()).decode()}"
@@ -104,7 +105,7 @@ def _fill(axes: Axes, plot: Plot, curves: Sequence[Curve]) -> None:
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     _limits(axes, plot)
-    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.03))
 
 
 def _limits(axes: Axes, plot: Plot) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,13 @@ from openautoglm.rollout.analysis import split
 from openautoglm.rollout.analysis.comparison import Comparison
 from openautoglm.rollout.analysis.evidence import Evidence
 from openautoglm.rollout.analysis.looks import Floats
+from openautoglm.rollout.figures import Figures
 from openautoglm.rollout.metrics import Stage, alpha, counted, labelled, metrics
 from openautoglm.rollout.state import Progress
 from openautoglm.routing.counts import Counts, Look, Totals
 
 _TOTALS = TypeAdapter(Totals | None)
+_FIGURES = TypeAdapter(Figures)
 _VERSION = 1
 _SETTLED = 2
 """Looks after a change that may have requests of the split before it: gateways tell what they
@@ -42,6 +43,7 @@ class Gathered:
         comparison: The evidence.
         split: Evidence against the split being the one that was asked for.
         last: When there last was something, seconds since 1970, by what.
+        figures: All that both have done since the rollout began, whatever the stage.
         steady: Looks in a row at which the routes were those of this place.
     """
 
@@ -53,6 +55,7 @@ class Gathered:
     comparison: Comparison
     split: Floats
     last: dict[str, float] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
     steady: int = 0
 
     @property
@@ -86,6 +89,7 @@ def gathered(progress: Progress, stage: Stage, kept: Path) -> Gathered:
             return fresh
         fresh.totals = _TOTALS.validate_python(told["totals"])
         fresh.cursor = Cursor(**told["cursor"]) if told["cursor"] else None
+        fresh.figures = _FIGURES.validate_python(told["figures"])
         if told["stage"] != stage:
             return fresh
         state, settings = told["comparison"], progress.settings
@@ -114,6 +118,7 @@ def keep(path: Path, known: Gathered) -> None:
         "comparison": known.comparison.state(),
         "split": known.split.tolist(),
         "last": known.last,
+        "figures": _FIGURES.dump_python(known.figures, mode="json"),
     }
     write_text(path, json.dumps(told) + "\n")
 
@@ -157,6 +162,9 @@ def take(
     if not look.missing:
         known.last["telemetry"] = now
     known.totals = look.totals
+    key = progress.challenger.key
+    both = look.variants.get(key, Counts()) + look.copies.get(key, Counts())
+    known.figures.add(look.variants.get(progress.champion.key, Counts()), both, news)
     if news is not None:
         _take_labels(known, progress, news, now)
 
@@ -178,11 +186,13 @@ def _take_labels(known: Gathered, progress: Progress, news: News, now: float) ->
 
 
 def _arms(stage: Stage, progress: Progress, look: Look) -> tuple[Counts, Counts]:
-    """What came of champion and challenger."""
-    theirs: Mapping[str, Counts] = look.copies if stage == "shadow" else look.variants
+    """What came of champion and challenger; in the shadow, of requests that copies were made of."""
+    champion, challenger = (
+        (look.copied, look.copies) if stage == "shadow" else (look.variants, look.variants)
+    )
     return (
-        look.variants.get(progress.champion.key, Counts()),
-        theirs.get(progress.challenger.key, Counts()),
+        champion.get(progress.champion.key, Counts()),
+        challenger.get(progress.challenger.key, Counts()),
     )
 
 

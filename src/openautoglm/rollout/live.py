@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from openautoglm.deploy.desired import Desired
@@ -23,11 +24,13 @@ from openautoglm.feedback.reading import News, begin, news
 from openautoglm.feedback.store import FeedbackStore
 from openautoglm.feedback.tables import exists
 from openautoglm.rollout.confirmation import Confirmation
+from openautoglm.rollout.course import records_of
 from openautoglm.rollout.gathering import Gathered, gathered, keep, mismatch, take
 from openautoglm.rollout.ledger import FileLedger, recorded
 from openautoglm.rollout.look import Look
 from openautoglm.rollout.machine import Decision, decide
 from openautoglm.rollout.metrics import Stage, alpha, measured
+from openautoglm.rollout.series import Series
 from openautoglm.rollout.settling import Settler
 from openautoglm.rollout.state import Progress, progress
 from openautoglm.rollout.telling import tell
@@ -55,6 +58,8 @@ class LiveRollout:
         self._known: Gathered | None = None
         self._progress: tuple[int, Progress | None] = -1, None
         self._ahead: tuple[int, Record] | None = None
+        self._series: tuple[tuple[int, float], Series] | None = None
+        self._begun = 0.0
         self._looked = 0.0
 
     def in_force(self, records: Sequence[Record]) -> Record:
@@ -92,6 +97,15 @@ class LiveRollout:
     def _standing(self, records: Sequence[Record]) -> Progress | None:
         if self._progress[0] != len(records):
             self._progress = len(records), progress(records)
+            now = self._progress[1]
+            self._begun = (
+                next(
+                    datetime.fromisoformat(record.time).timestamp()
+                    for record in records_of(records, now.id)
+                )
+                if now
+                else 0.0
+            )
         return self._progress[1]
 
     def _write(self, record: Record, decision: Decision, after: int) -> None:
@@ -120,6 +134,7 @@ class LiveRollout:
             if not problem:
                 known.last["router"] = at
             keep(self._folder.root / "gathered.json", known)
+            self._draw(known, now, seen, at)
             missing = _missing(known, now, problem, at)
         confirmed = self._confirmation.step(
             now.settings.confirm if now.cause == "confirm" else None, now.id
@@ -134,6 +149,21 @@ class LiveRollout:
             mismatch=mismatch(self._known, now) if self._known else "",
             confirmed=confirmed,
         )
+
+    def close(self) -> None:
+        """End what goes on beside it."""
+        self._settler.close()
+
+    def _draw(self, known: Gathered, now: Progress, seen: Seen | None, at: float) -> None:
+        """Add to the curves."""
+        if self._series is None or self._series[0] != (now.id, self._begun):
+            self._series = (now.id, self._begun), Series(series_file(self._folder.root, now.id))
+        weight = seen.routes.weights.get(now.challenger.key, 0) if seen else 0
+        edges = self._telemetry.edges
+        point = known.figures.point(
+            now, known.evidence, edges, begun=self._begun, at=at, weight=weight
+        )
+        self._series[1].add(point)
 
     def _gathering(self, now: Progress, stage: Stage) -> Gathered:
         if self._known is None or (self._known.id, self._known.stage) != (now.id, stage):
@@ -170,6 +200,11 @@ class LiveRollout:
         except StoreError as error:
             _log.warning("the feedback store does not answer", extra={"why": error.what})
             return None
+
+
+def series_file(folder: Path, rollout: int) -> Path:
+    """Where the curves of a rollout are kept, in its service's folder."""
+    return folder / "rollouts" / f"{rollout}.jsonl"
 
 
 def _in_force(seen: Seen) -> bool:

@@ -69,6 +69,7 @@ def publish(
                 release: Release = getattr(now, role)
                 own = tags | _told(release) | {"role": role, "evidence": _EVIDENCE}
                 with run.nested(role, key=key, tags=own) as below:
+                    below.params(_told(release))
                     _series(below, role, points)
             _files(run, page(service, records, points, evidence=evidence), records)
     except OSError as error:
@@ -114,7 +115,10 @@ def _series(run: TrackedRun, role: Role, points: Sequence[Point]) -> None:
 def _values(role: Role, point: Point) -> Iterator[tuple[str, float | None]]:
     """The first ones are drawn first."""
     arm = point.champion if role == "champion" else point.challenger
-    yield "error_rate", arm.errors / arm.requests if arm.requests else None
+    # The compare page shows three decimals: a share of errors would be the same for both.
+    yield "error_percent", 100 * arm.errors / arm.requests if arm.requests else None
+    slow = getattr(point.evidence.get("slow"), role, None)
+    yield "slow_percent", None if slow is None else 100 * slow
     yield "p50_ms", arm.p50
     yield "p95_ms", arm.p95
     yield "p99_ms", arm.p99
@@ -124,7 +128,6 @@ def _values(role: Role, point: Point) -> Iterator[tuple[str, float | None]]:
     yield "prediction_drift", point.drift
     yield "weight", point.weight if role == "challenger" else 100 - point.weight
     for metric, weighed in point.evidence.items():
-        yield f"rate/{metric}", getattr(weighed, role)
         yield f"evidence/{metric}", weighed.worse if role == "champion" else weighed.no_worse
         yield "evidence/threshold", weighed.threshold
     yield "requests", arm.requests

@@ -20,7 +20,10 @@ from openautoglm.observability.progress import say
 from openautoglm.rollout.points import Point
 
 EVERY = 10
-LIMIT = 2000
+"""Seconds between two points."""
+
+LIMIT = 1000
+"""Points: a curve needs no more, and MLflow takes each of them one by one."""
 
 _POINT = TypeAdapter(Point)
 

@@ -1,4 +1,4 @@
-"""After a promotion: the registry's alias follows the ledger, however long that takes.
+"""MLflow follows the ledger, however long that takes: the alias after a promotion, and the runs.
 
 MLflow takes seconds and memory to import, and may be down: a process of its own does it, and
 traffic waits for nothing.
@@ -40,7 +40,7 @@ def promoted(records: Sequence[Record]) -> Promoted | None:
 
 
 class Settler:
-    """Starts `openautoglm rollout settle` after a promotion, again until it succeeds.
+    """Starts `openautoglm rollout settle` after each decision, again until it succeeds.
 
     Args:
         folder: The service's.
@@ -49,18 +49,19 @@ class Settler:
     def __init__(self, folder: ServiceFolder) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._asked = self._done = 0
+        self._asked: object = None
+        self._done: object = None
         self._due, self._pause = 0.0, _AGAIN_SECONDS
 
     def step(self, records: Sequence[Record]) -> None:
         """Start it when it is due; never waits."""
         if self._process is not None:
             self._look_at(self._process)
-        found = promoted(records)
-        if self._process or found is None or found.id == self._done:
+        told = [record.time for record in records if record.rollout]
+        if self._process or not told or told[-1] == self._done:
             return
         if monotonic() >= self._due:
-            self._asked = found.id
+            self._asked = told[-1]
             project, name = self._folder.project, self._folder.name
             self._process = subprocess.Popen(
                 [
@@ -68,6 +69,13 @@ class Settler:
                     *("rollout", "settle", name),
                 ]
             )
+
+    def close(self) -> None:
+        """End the process, if there is one; a successor starts it again."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
 
     def _look_at(self, process: subprocess.Popen[bytes]) -> None:
         code = process.poll()
@@ -77,5 +85,5 @@ class Settler:
         if code == 0:
             self._done, self._pause, self._due = self._asked, _AGAIN_SECONDS, 0.0
             return
-        _log.warning("the registry does not follow yet: tried again", extra={"code": code})
+        _log.warning("MLflow does not follow yet: tried again", extra={"code": code})
         self._due, self._pause = monotonic() + self._pause, min(2 * self._pause, _MOST_SECONDS)
