@@ -201,7 +201,7 @@ def test_mlflow_shows_both_side_by_side(small):
         found = {role: set(keys.split(",")) for role, keys in rows}
         return found if wanted <= found.get("challenger", set()) else None
 
-    wanted = {"error_rate", "p95_ms", "weight", "evidence/errors"}
+    wanted = {"error_percent", "p95_ms", "weight", "evidence/errors"}
     found = until(runs, seconds=60, what="the runs")
     assert found.keys() == {"champion", "challenger"}
     assert found["champion"] == found["challenger"]

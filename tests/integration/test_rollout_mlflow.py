@@ -148,7 +148,7 @@ def whole(store):
     return curves(store, "whole")
 
 
-@pytest.mark.parametrize("after", [0, 2, 4])
+@pytest.mark.parametrize("after", [1, 4])
 def test_killed_between_two_points_the_next_attempt_completes_it(store, whole, after):
     service, records = f"killed-{after}", rollout().records[1:]
     with pytest.raises(KeyboardInterrupt):

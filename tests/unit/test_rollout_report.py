@@ -91,7 +91,7 @@ def test_evidence_of_now_takes_the_place_of_the_ledgers_while_a_rollout_is_open(
     rollout = Rollout(**WITH_LABELS)
     rollout.look(30)
     text = read(page("clc", rollout.records[1:], evidence={"errors": WORSE}))
-    assert "canary 5 % : the challenger is ready" in text
+    assert "open, canary 5 % : the challenger is ready" in text
     assert "+1.80 [+0.20, +3.40]" in text
 
 

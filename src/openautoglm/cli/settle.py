@@ -14,7 +14,6 @@ from openautoglm.observability.progress import say
 from openautoglm.rollout import series
 from openautoglm.rollout.course import records_of
 from openautoglm.rollout.live import series_file
-from openautoglm.rollout.published import publish
 from openautoglm.rollout.settling import promoted
 
 _PUBLISHED = "published.json"
@@ -36,7 +35,9 @@ def settle(folder: ServiceFolder) -> None:
         own = records_of(records, number)
         if done.get(str(number)) == own[-1].time:
             continue
+        # Of what deploy does, too, it needs neither MLflow nor plots.
         from openautoglm.registry.tracker import tracker_of
+        from openautoglm.rollout.published import publish
 
         points = series.read(series_file(folder.root, number))
         publish(tracker_of(folder.project), folder.name, own, points)

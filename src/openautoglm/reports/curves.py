@@ -71,7 +71,7 @@ def drawn(plot: Plot) -> str:
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": plot.title, "font.size": 9}):
         # Frames of one size, so that the time axes of a page can be compared.
         figure = Figure(figsize=(6.2, 2.7))
-        _fill(figure.add_axes((0.09, 0.17, 0.65, 0.73)), plot, curves)
+        _fill(figure.add_axes((0.09, 0.17, 0.6, 0.73)), plot, curves)
         out = io.BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -6,6 +6,7 @@ without those the page says less.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -107,9 +108,10 @@ def _verdict(now: Progress, steps: Sequence[Step]) -> dict[str, str]:
             by,
         )
     kind = now.state if now.state in ("promoted", "rolled_back", "held") else "open"
+    state = wording.state(now.settings, _last([last.record]))
     return {
         "kind": kind,
-        "word": wording.state(now.settings, _last([last.record])),
+        "word": f"open, {state}" if kind == "open" else state,
         "reason": now.reason,
         "by": "decided by the rollout's own rule" if by == "rollout" else f"decided by {by}",
         "time": last.record.time[:19].replace("T", " ") + " UTC",
@@ -210,4 +212,5 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", "null" if value is None else str(value)
+            number = isinstance(value, int | float)
+            yield f"{prefix}{name}", f"{value:.10g}" if number else json.dumps(value)

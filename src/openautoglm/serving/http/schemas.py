@@ -88,8 +88,9 @@ def _named(predictor: Predictor) -> Schema:
     """A request's id and its label, or one for each of its rows."""
     # Not the classes of this model only: another version may have given the answer.
     label: Schema = {"type": "string"}
+    # `$` would let a line end through where the pattern is read as Python's.
     return {
-        "request_id": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+        "request_id": {"type": "string", "pattern": r"^[!-~]{1,128}(?![\s\S])"},
         "label": {"oneOf": [label, _list(label, 1, predictor.limits.rows)]},
     }
 
