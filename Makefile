@@ -4,7 +4,7 @@
 #   make test       every test          make test-fast   those under two minutes
 #   make lint       format, lint, types, layers
 #   make bench      speed, side by side, written to docs/benchmarks.md
-#   make sweep      full counts of kills and fuzzing, written to docs/sweep.json
+#   make sweep      full counts of kills, fuzzing and simulated rollouts, written to docs/
 #   make clean      what was made here, but not .venv, mlflow.db or the DVC cache
 
 PYTHON ?= python3
@@ -46,6 +46,7 @@ bench: setup-test
 
 sweep: setup-test
 	python benchmarks/sweep.py
+	python benchmarks/operating_characteristics.py --jobs 2 --write
 
 clean:
 	rm -rf data/raw data/prepared models reports .openautoglm/work dvc.lock
