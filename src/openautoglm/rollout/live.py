@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -81,16 +82,20 @@ class LiveRollout:
         self._gateways = gateways
         now = self._standing(records)
         self._settler.step(records)
-        if now is None or now.ended or self._ahead:
+        if now is None or now.ended:
             self._known = None
             return
         at = time.time()
         if not now.asked and 0 <= at - self._looked < _LOOK_SECONDS:
             return
         self._looked = at
+        if self._ahead:
+            self._write_late(*self._ahead)
+            return
         look = self._look(now, desired, seen, problem, at)
-        tell(self._folder.root, now, look, self._known.evidence if self._known else [])
         decision = decide(now, look)
+        with suppress(OSError):  # whoever watches sees nothing new, and that is all
+            tell(self._folder.root, now, look, self._known.evidence if self._known else [])
         if decision is not None:
             self._write(recorded(now, decision, look), decision, len(records))
 
@@ -120,6 +125,15 @@ class LiveRollout:
             _log.exception("the ledger has no room for a rollback, which is done all the same")
             self._ahead = after, record
 
+    def _write_late(self, after: int, record: Record) -> None:
+        """Write the decision that is in force already, as soon as there is room for it."""
+        try:
+            self._ledger.append(record, after=after)
+        except BusyError:  # a person was faster: the next look decides anew
+            self._ahead = None
+        except OSError:
+            return
+
     def _look(
         self, now: Progress, desired: Desired, seen: Seen | None, problem: str, at: float
     ) -> Look:
@@ -133,7 +147,7 @@ class LiveRollout:
                 known.last["replicas"] = at
             if not problem:
                 known.last["router"] = at
-            keep(self._folder.root / "gathered.json", known)
+            self._keep(known)
             self._draw(known, now, seen, at)
             missing = _missing(known, now, problem, at)
         confirmed = self._confirmation.step(
@@ -149,6 +163,13 @@ class LiveRollout:
             mismatch=mismatch(self._known, now) if self._known else "",
             confirmed=confirmed,
         )
+
+    def _keep(self, known: Gathered) -> None:
+        """A full disk must not keep a bad challenger in service: then memory has to do."""
+        try:
+            keep(self._folder.root / "gathered.json", known)
+        except OSError as error:
+            _log.warning("what was counted cannot be kept", extra={"why": str(error)})
 
     def close(self) -> None:
         """End what goes on beside it."""
