@@ -18,6 +18,7 @@ from openautoglm.deploy.local.status import now, read_status
 from openautoglm.deploy.local.supervisor import Supervisor
 from openautoglm.deploy.local.unit import read_units
 from openautoglm.deploy.release import Release
+from openautoglm.rollout.live import LiveRollout
 from openautoglm.routing.envoy import admin
 from tests.support.service import service
 from tests.support.site import free_port, site
@@ -138,7 +139,7 @@ def test_replicas_that_end_before_they_are_ready_are_told_and_no_more_are_starte
         releases, weights = {"champion": release}, {"champion": 100}
         append(folder.ledger, Record(kind="deploy", by="test", releases=releases, weights=weights))
         Supervisor(folder).ensure()
-        controller = controllers.Controller(folder)
+        controller = controllers.Controller(folder, LiveRollout(folder))
         paused = set()
 
         def both_pause():

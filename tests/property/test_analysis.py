@@ -237,19 +237,23 @@ def test_the_ratios_reach_from_a_tenth_more_to_thirtyfold():
 
 
 @given(
-    rate=st.floats(0.002, 0.6),
-    limit=st.floats(0.003, 0.1),
-    part=st.floats(-1, 3),
-    share=st.floats(0.03, 0.97),
+    rate=st.floats(0.005, 0.6),
+    limit=st.floats(0.003, 0.05),
+    part=st.floats(0, 0.75),
+    share=st.floats(0.03, 0.75),
 )
 def test_a_bet_grows_about_as_fast_as_the_best_one(rate, limit, part, share):
-    """Which is by the divergence to the nearest point of the null (Turner, Ly & Grünwald)."""
+    """Which is by the divergence to the nearest point of the null (Turner, Ly & Grünwald).
+
+    For the alternatives that are bet on, and shares as rollouts have them: far above, bets are as
+    valid, and not as sharp.
+    """
     to = float(np.clip(rate + part * limit, 0.001, 0.95))
     block = 1000 * np.array([1 - share, share, (1 - share) * rate, share * to])
     grown = bets.two_arms(block, np.asarray(rate), np.asarray([to]), limit)[0]
     nearest = np.linspace(1e-6, 1 - limit - 1e-6, 20_001)
     best = (block[0] * divergence(rate, nearest) + block[1] * divergence(to, nearest + limit)).min()
-    assert 0.8 * best - 0.01 <= grown <= best + 0.01
+    assert 0.95 * best - 0.01 <= grown <= best + 0.01
 
 
 def divergence(p, q):
