@@ -9,7 +9,8 @@ import pytest
 
 from openautoglm.feedback.reading import Asked, asked
 from openautoglm.feedback.store import FeedbackStore
-from tests.support.feedback import Labelling, label, predicted, settings, small_disk
+from tests.support.disk import small_disk
+from tests.support.feedback import Labelling, label, predicted, settings
 from tests.support.replica import client, stub
 from tests.support.wait import until
 from tests.support.wire import gauge

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from ruamel.yaml import YAML
 
 from tests.support.replica import Replica, client
@@ -69,16 +64,3 @@ class Labelling:
                     return
                 if answer.status_code == 200:
                     self.acknowledged[name] = answer.json()["label"]
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """A file system of its own; skips where none may be mounted."""
-    folder.mkdir(parents=True)
-    command = ("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(("umount", str(folder)), check=True)

@@ -5,9 +5,7 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import threading
-from contextlib import contextmanager
 
 import pytest
 
@@ -15,6 +13,7 @@ from openautoglm.artifacts.digest import folder_digest
 from openautoglm.config.project import Project
 from openautoglm.deploy.store import ModelStore
 from openautoglm.errors import ArtifactError
+from tests.support.disk import small_disk
 from tests.support.registry import write_compressed
 from tests.support.store import put_elsewhere
 
@@ -178,19 +177,6 @@ def test_a_sweep_leaves_a_model_that_is_about_to_be_named(models, model, digest)
 def test_a_store_that_was_never_used_is_swept_too(models):
     assert models.sweep(set) == []
     assert not models.root.exists()
-
-
-@contextmanager
-def small_disk(folder, size):
-    """A file system of its own; skips where none may be mounted."""
-    folder.mkdir(parents=True)
-    command = ("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(("umount", str(folder)), check=True)
 
 
 def test_a_full_disk_keeps_nothing_of_the_attempt(models, model):

@@ -22,6 +22,7 @@ from openautoglm.deploy.rollout_record import Wish
 from openautoglm.deploy.store import ModelStore
 from openautoglm.errors import BusyError, ConfigError, DeployError
 from openautoglm.observability.progress import say, working_on
+from openautoglm.rollout.course import records_of
 from openautoglm.rollout.plan import check_objective, least_seconds, requested, started
 from openautoglm.rollout.state import Progress, progress
 from openautoglm.rollout.telling import Told, read_told
@@ -119,7 +120,7 @@ def watch(folder: ServiceFolder) -> int:
     console, shown, before = _console(), 0, None
     number = _standing(folder).id
     while True:
-        records = [one for one in read(folder.ledger) if _is_of(one, number)]
+        records = records_of(read(folder.ledger), number)
         for record in records[shown:]:
             console.print(_line(record), highlight=False)
         shown = len(records)
@@ -180,12 +181,6 @@ def _until(folder: ServiceFolder, seconds: float, done: Callable[[Progress], boo
             )
         sleep(_LOOK_SECONDS)
     return now
-
-
-def _is_of(record: Record, number: int) -> bool:
-    return (record.rollout or record.request) is not None and number == (
-        record.rollout.id if record.rollout else record.request.id if record.request else 0
-    )
 
 
 def _words(now: Progress) -> str:
