@@ -122,6 +122,15 @@ def test_one_that_errs_is_rolled_back_from_traffic_too_and_only_its_own_requests
     assert {version for _, version in traffic.bad} <= {ERRS}
 
 
+def test_an_objective_that_nobody_counts_by_is_refused_before_anything_is_deployed(small):
+    before, told = small.config, {"metrics": {"slow": {"objective_ms": 123}}}
+    small.write(rollout=told)
+    shown = small.run("deploy", code=2)
+    small.write(**before)
+    assert "rollout.metrics.slow.objective_ms" in shown
+    assert "100, 150" in shown
+
+
 def test_without_requests_it_is_held_and_says_so_and_goes_on_with_them(small):
     small.deploy(rollout=NO_SHADOW)
     small.run("rollout", "start", "small", "--challenger", GOOD)

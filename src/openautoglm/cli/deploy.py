@@ -31,6 +31,8 @@ from openautoglm.deploy.resolve import Resolved, resolve, resolve_alias
 from openautoglm.deploy.store import ModelStore
 from openautoglm.errors import ArtifactError
 from openautoglm.observability.progress import say, working_on
+from openautoglm.rollout.plan import check_objective
+from openautoglm.serving.observe.metrics import LATENCY_EDGES
 
 
 def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> None:
@@ -50,6 +52,7 @@ def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> 
     working_on("deploy")
     check_platform()
     service = load(file, Service)
+    check_objective(service.rollout, LATENCY_EDGES)
     resolved = resolve(project, service, file)
     folder = ServiceFolder(project, resolved.service)
     if plan_only:

@@ -90,7 +90,9 @@ def ask(folder: ServiceFolder, wish: Wish, *, forced: bool = False) -> None:
     now = _until(folder, _ANSWER_SECONDS, lambda now: now.asked is None)
     notes = [one.note for one in read(folder.ledger) if one.time >= record.time and one.note]
     if notes and notes[-1].startswith("refused"):
-        raise BusyError(notes[-1], where=str(folder.ledger), hint=f"rollout watch {folder.name}")
+        raise BusyError(
+            notes[-1], where=str(folder.ledger), hint=f"openautoglm rollout watch {folder.name}"
+        )
     print(f"{folder.name}: {_words(now)}")
 
 
@@ -177,7 +179,7 @@ def _until(folder: ServiceFolder, seconds: float, done: Callable[[Progress], boo
             raise DeployError(
                 f"nothing came of it in {seconds:g} s: rollout {now.id} is {now.state}",
                 where=str(folder.logs),
-                hint=f"openautoglm status {folder.name}, or rollout watch {folder.name}",
+                hint=f"openautoglm rollout watch {folder.name}, or logs {folder.name}",
             )
         sleep(_LOOK_SECONDS)
     return now

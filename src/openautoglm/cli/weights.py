@@ -51,7 +51,7 @@ def weights(folder: ServiceFolder, given: Sequence[str], *, shadow: int, seconds
             raise BusyError(
                 f"{record.owner} owns the weights of {folder.name}",
                 where=str(folder.ledger),
-                hint="end it first",
+                hint=f"wait for its end, or: openautoglm rollout abort {folder.name}",
             )
         _decide(folder, desired, record, wanted, shadow)
         look_after(folder)

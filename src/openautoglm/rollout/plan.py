@@ -28,7 +28,7 @@ def check_objective(settings: RolloutSettings, edges: Sequence[float]) -> None:
         return
     raise ConfigError(
         f"`slow.objective_ms` is {slow.objective_ms:g}, up to which nobody counts answers",
-        where="key metrics.slow.objective_ms",
+        where="config.yaml, key rollout.metrics.slow.objective_ms",
         allowed=", ".join(f"{1000 * edge:g}" for edge in edges),
     )
 
