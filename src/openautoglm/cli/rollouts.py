@@ -122,15 +122,20 @@ def watch(folder: ServiceFolder) -> int:
     console, shown, before = _console(), 0, None
     number = _standing(folder).id
     while True:
-        records = records_of(read(folder.ledger), number)
+        ledger = read(folder.ledger)
+        records = records_of(ledger, number)
         for record in records[shown:]:
             console.print(_line(record), highlight=False)
         shown = len(records)
-        now = progress(records)
-        if now is None or now.ended:
+        now = progress(ledger)
+        if now is None or now.id != number:
+            raise ConfigError(
+                f"rollout {number} was ended by something else", where=str(folder.ledger)
+            )
+        if now.ended:
             run = f"rollout {folder.name} {number}"
             console.print(f"  report and curves: mlflow ui, run `{run}`", highlight=False)
-            return 0 if now and now.state == "promoted" else 1
+            return 0 if now.state == "promoted" else 1
         told = read_told(folder.root)
         if told and told.id == number and (before is None or _news(before, told)):
             console.print(_metrics(told))

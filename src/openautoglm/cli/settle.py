@@ -42,6 +42,7 @@ def settle(folder: ServiceFolder) -> None:
         points = series.read(series_file(folder.root, number))
         publish(tracker_of(folder.project), folder.name, own, points)
         done[str(number)] = own[-1].time
+        file.parent.mkdir(exist_ok=True)  # one that ended before its first point has none
         write_text(file, json.dumps(done) + "\n")
 
 

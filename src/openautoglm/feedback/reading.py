@@ -162,7 +162,9 @@ def asked(database: Database) -> Iterator[Asked]:
     )
     with database.reading() as connection:
         for place, row, told in connection.execute(query):
-            yield Asked(orjson.loads(row), orjson.loads(told)[place] if told else None)
+            given = orjson.loads(told) if told else []
+            # A name that was used again, for more rows: the label is of the first ones.
+            yield Asked(orjson.loads(row), given[place] if place < len(given) else None)
 
 
 class _Found:

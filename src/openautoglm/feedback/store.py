@@ -72,10 +72,12 @@ class FeedbackStore:
         self._check(request_id, given)
         row = (request_id, time(), _json(list(given)))
         with self.database.writing() as connection:
-            first = self.database.add(connection, labels, [row]) > 0
-            stands = connection.execute(
-                sa.select(labels.c.labels).where(labels.c.request_id == request_id)
-            ).scalar_one()
+            standing = sa.select(labels.c.labels).where(labels.c.request_id == request_id)
+            # Asked first: an insert that does nothing uses up a number all the same.
+            first = connection.execute(standing).scalar() is None and (
+                self.database.add(connection, labels, [row]) > 0
+            )
+            stands = connection.execute(standing).scalar_one()
         return Standing(tuple(orjson.loads(stands)), first)
 
     def retain(self, since: float, *, given: int, asked: int) -> bool:
@@ -126,9 +128,12 @@ class FeedbackStore:
     def _remove(self, table: sa.Table, since: float, most: int) -> bool:
         """Remove some of the first rows; whether there were any."""
         first = sa.select(table.c.seq, table.c.time).order_by(table.c.seq).limit(_STEP).subquery()
-        newest = sa.select(sa.func.max(table.c.seq)).scalar_subquery()
+        # Counted: numbers have gaps.
+        beyond = (
+            sa.select(table.c.seq).order_by(table.c.seq.desc()).offset(most).limit(1)
+        ).scalar_subquery()
         last = sa.select(sa.func.max(first.c.seq)).where(
-            sa.or_(first.c.time < since, first.c.seq <= newest - most)
+            sa.or_(first.c.time < since, first.c.seq <= beyond)
         )
         with self.database.reading() as connection:
             number = connection.execute(last).scalar()

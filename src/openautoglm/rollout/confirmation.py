@@ -42,7 +42,7 @@ class Confirmation:
 def _agrees(url: str, rollout: int) -> bool:
     try:
         answer = httpx.get(url, params={"rollout": rollout}, timeout=_SECONDS)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         _log.warning("nobody answers whether to promote", extra={"why": str(error)})
         return False
     return answer.status_code == httpx.codes.OK

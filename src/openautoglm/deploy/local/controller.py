@@ -91,7 +91,7 @@ class Controller:
         self._looked_at = 0.0
         self._applied: object = None
         self._whole = False
-        self._watched: Sequence[Path] = ()
+        self._watched: Sequence[Path] | None = None
 
     def tick(self) -> bool:
         """Look, and do what is next; whether there was nothing to do."""
@@ -109,7 +109,8 @@ class Controller:
             raise
         finally:
             # Who owns the traffic must know of a step that failed, too: it has deadlines.
-            self._decider.look(records, desired, seen, self._watched, problem)
+            if self._watched is not None:
+                self._decider.look(records, desired, seen, self._watched, problem)
         return seen.done
 
     def failed(self, error: Exception) -> None:
@@ -129,7 +130,8 @@ class Controller:
         router = self._router(desired, gateways)
         if not self._whole:
             router.prepare()
-        self._watched = self._gateways.watching(gateways)
+        # All there should be, silent ones too: what cannot be asked must be known to be missing.
+        self._watched = [Path(unit.admin) for unit in gateways]
         passing = self._gateways.step(service.gateway, gateways, programs)
         found = step(
             wanted,
