@@ -169,3 +169,21 @@ class FeedbackConformance:
 
     def _news(self, store, cursor, most=5000):
         return news(store.database, cursor, champion=OLD.key, challenger=NEW.key, most=most)
+
+    def test_a_label_that_is_sent_again_and_again_pushes_no_other_one_out(self, store):
+        """Each of them uses up no room of the bound, and the first one stands on."""
+        store.record(OLD, [answer(name, time=9.0) for name in "abc"])
+        for name in "ab":
+            store.label(name, ["历史"])
+        for _ in range(20):
+            store.label("b", ["文学"])
+        store.label("c", ["历史"])
+        while store.retain(0.0, given=10, asked=10):
+            pass
+        assert store.label("a", ["文学"]).labels == ("历史",)
+
+    def test_a_name_used_again_for_more_rows_has_the_label_of_the_first(self, store):
+        store.record(OLD, [answer("a", inputs=["一"])])
+        store.record(OLD, [answer("a", "文学", "文学", inputs=["二", "三"])])
+        store.label("a", ["历史"])
+        assert {one.label for one in asked_of(store.database)} <= {"历史", None}

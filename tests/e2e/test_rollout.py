@@ -222,3 +222,26 @@ def test_the_history_tells_all_of_it_and_json_a_line_each(small):
     lines = small.run("rollout", "history", "small", "--json").splitlines()
     assert len(lines) == len(read(small.folder.ledger))
     assert {json.loads(line)["kind"] for line in lines} == {"deploy", "rollout", "request"}
+
+
+def test_a_rollout_that_ends_before_the_challenger_is_ready_is_told_and_settled(small):
+    """There is no point of a curve then, and no folder for one."""
+    late = {**QUICK, "deadline": {"pending": 0.01}}
+    small.deploy(rollout=late)
+    told = small.run("rollout", "start", "small", "--challenger", BETTER, code=1)
+    assert "rolled back" in told
+    assert "the challenger was not ready" in told
+    small.run("rollout", "settle", "small")
+
+
+def test_watching_ends_with_the_service(small):
+    small.deploy(rollout={**NO_SHADOW, "missing_seconds": 3600})
+    small.run("rollout", "start", "small", "--challenger", BETTER)
+    watching = small.start("rollout", "watch", "small")
+    assert "pending" in watching.stdout.readline()
+    small.run("delete", "small")
+    assert "was ended by something else" in watching.communicate(timeout=60)[0]
+    assert watching.returncode == 2
+    # What was decided before is over: it is neither published nor promoted again.
+    small.deploy(rollout=QUICK)
+    assert serving(small) == {"champion": "1"}

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from openautoglm.artifacts import folder as folders
 from openautoglm.artifacts.code import code_digest, imported_modules
 from openautoglm.artifacts.digest import folder_digest, value_digest
 from openautoglm.artifacts.folder import published, remove_stale, write_text
@@ -163,3 +164,16 @@ def test_a_step_depends_on_what_its_modules_import():
 
 def test_the_code_digest_is_of_the_module_not_of_the_package():
     assert code_digest("openautoglm.errors") != code_digest("openautoglm.artifacts.digest")
+
+
+def test_a_secret_is_this_users_alone_also_while_it_is_written(tmp_path, monkeypatch):
+    modes = []
+    real = folders.sync
+    monkeypatch.setattr(
+        folders, "sync", lambda path: modes.append(path.stat().st_mode & 0o777) or real(path)
+    )
+    folders.write_text(tmp_path / "a", "password", secret=True)
+    folders.write_text(tmp_path / "a", "another", secret=True)
+    assert modes[0] == modes[2] == 0o600
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "a").read_text() == "another"

@@ -68,6 +68,8 @@ def test_who_may_have_to_agree(confirm):
         ({"metrics": {"slow": {"objective_ms": 0}}}, "objective_ms"),
         ({"confirm": "somebody"}, "null, person, or an http(s) URL"),
         ({"confirm": "ftp://host/"}, "null, person, or an http(s) URL"),
+        ({"confirm": "https://ops:secret@host/"}, "leave"),
+        ({"confirm": "http://host:y/"}, "null, person, or an http(s) URL"),
         ({"confirm": "http://[half/"}, "null, person, or an http(s) URL"),
     ],
 )

@@ -79,10 +79,18 @@ def published(out: Path) -> Iterator[Path]:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+def write_text(path: Path, text: str, *, secret: bool = False) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file.
+        text: All of it.
+        secret: Whether nobody but this user may ever read it.
+    """
     part = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
+        if secret:
+            part.touch(mode=0o600)
         part.write_text(text, encoding="utf-8")
         sync(part)
         part.replace(path)

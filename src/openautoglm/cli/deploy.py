@@ -17,7 +17,7 @@ from openautoglm.config.project import Project
 from openautoglm.config.service import Service, key_line
 from openautoglm.config.yaml import load
 from openautoglm.deploy.desired import Desired, read_desired, this_code
-from openautoglm.deploy.ledger import Record, last, now
+from openautoglm.deploy.ledger import Record, last, now, read
 from openautoglm.deploy.local.apply import apply
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.machine import check_platform, gateway_port
@@ -58,9 +58,12 @@ def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> 
     if plan_only:
         print("\n".join(_planned(folder, resolved, service).plan.lines()))
         return
-    if follow(folder):  # what a rollout promoted while the registry was down
-        resolved = resolve(project, service, file)
     with _alone(folder):
+        decided = len(read(folder.ledger))
+        if _replaces(folder, resolved.release):
+            # Perhaps by what a rollout has just replaced: the alias first, then look again.
+            follow(folder)
+            resolved = resolve(project, service, file)
         planned = _planned(folder, resolved, service)
         copied = Supervisor(folder).foreign()
         if planned.plan.unchanged and not copied and _healthy(folder, planned.desired):
@@ -71,7 +74,7 @@ def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> 
             say("a copy, which does not run yet" if copied else "not all is healthy yet")
         with gateway_port(folder, service.gateway, key_line(file, "gateway.port")):
             try:
-                _apply(folder, resolved, planned, file)
+                _apply(folder, resolved, planned, file, after=decided)
                 status = wait(folder, planned.desired, seconds=seconds, say=say)
             except KeyboardInterrupt:
                 if read_desired(folder.desired) == planned.desired:  # it was decided
@@ -145,7 +148,15 @@ def _healthy(folder: ServiceFolder, desired: Desired) -> bool:
     return bool(status and status.healthy and status.generation == desired.generation)
 
 
-def _apply(folder: ServiceFolder, resolved: Resolved, planned: _Planned, file: Path) -> None:
+def _replaces(folder: ServiceFolder, release: Release) -> bool:
+    """Whether a release is another one than what serves."""
+    record = last(folder.ledger)
+    return record is not None and record.releases["champion"].key != release.key
+
+
+def _apply(
+    folder: ServiceFolder, resolved: Resolved, planned: _Planned, file: Path, *, after: int
+) -> None:
     models = ModelStore(folder.project)
     record = planned.decision or planned.before
     assert record is not None
@@ -160,7 +171,7 @@ def _apply(folder: ServiceFolder, resolved: Resolved, planned: _Planned, file: P
                 resolve_alias(folder.project, service, champion, release.version, file).place(
                     models
                 )
-        apply(folder, planned.desired, planned.decision)
+        apply(folder, planned.desired, planned.decision, after=after)
 
 
 def _answers(planned: _Planned, folder: ServiceFolder) -> str:

@@ -71,6 +71,12 @@ def start(folder: ServiceFolder, challenger: str, *, immediate: bool, seconds: f
     if not immediate:
         say(f"it takes {least_seconds(settings) / 60:.0f} minutes at least")
     now = _until(folder, seconds, lambda now: now.state != "pending")
+    if now.state == "rolled_back":
+        raise DeployError(
+            f"{folder.name}: {_words(now)}",
+            where=str(folder.logs),
+            hint=f"openautoglm logs {folder.name}",
+        )
     print(f"{folder.name}: {_words(now)}")
     print(f"  openautoglm rollout watch {folder.name}")
 

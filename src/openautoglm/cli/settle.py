@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from openautoglm.artifacts.folder import write_text
 from openautoglm.artifacts.lock import in_turn
@@ -14,9 +13,10 @@ from openautoglm.observability.progress import say
 from openautoglm.rollout import series
 from openautoglm.rollout.course import records_of
 from openautoglm.rollout.live import series_file
-from openautoglm.rollout.settling import promoted
+from openautoglm.rollout.settling import promoted, since_delete
 
-_PUBLISHED = "published.json"
+_SETTLED = "settled.json"
+_ALIAS = "champion"
 
 
 def settle(folder: ServiceFolder) -> None:
@@ -29,8 +29,7 @@ def settle(folder: ServiceFolder) -> None:
         StoreError: MLflow does not answer: again later.
     """
     follow(folder)
-    records, file = read(folder.ledger), series_file(folder.root, 0).with_name(_PUBLISHED)
-    done = _published(file)
+    records, done = since_delete(read(folder.ledger)), _settled(folder)
     for number in sorted({record.rollout.id for record in records if record.rollout}):
         own = records_of(records, number)
         if done.get(str(number)) == own[-1].time:
@@ -41,18 +40,21 @@ def settle(folder: ServiceFolder) -> None:
 
         points = series.read(series_file(folder.root, number))
         publish(tracker_of(folder.project), folder.name, own, points)
-        done[str(number)] = own[-1].time
-        file.parent.mkdir(exist_ok=True)  # one that ended before its first point has none
-        write_text(file, json.dumps(done) + "\n")
+        _note(folder, str(number), own[-1].time)
 
 
-def _published(file: Path) -> dict[str, str]:
-    """By rollout, the time of the last record that MLflow has; written again without the file."""
+def _settled(folder: ServiceFolder) -> dict[str, str]:
+    """Times of records that MLflow has: the last one by rollout, and the promotion it followed."""
+    file = folder.root / _SETTLED
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _note(folder: ServiceFolder, what: str, time: str) -> None:
+    write_text(folder.root / _SETTLED, json.dumps(_settled(folder) | {what: time}) + "\n")
 
 
 def follow(folder: ServiceFolder) -> bool:
@@ -64,8 +66,10 @@ def follow(folder: ServiceFolder) -> bool:
     Raises:
         StoreError: The registry does not answer.
     """
-    found = promoted(read(folder.ledger))
+    found = promoted(since_delete(read(folder.ledger)))
     if found is None or not found.release.origin.startswith(SCHEME):
+        return False
+    if _settled(folder).get(_ALIAS) == found.time:  # once: it is anybody's afterwards
         return False
     from openautoglm.registry.store import open_store
     from openautoglm.registry.versions import follow_promotion
@@ -73,6 +77,7 @@ def follow(folder: ServiceFolder) -> bool:
     model, _, number = found.release.origin.removeprefix(SCHEME).rpartition("/")
     with in_turn(folder.project.effects_lock):
         moved = follow_promotion(open_store(folder.project), model, number)
+    _note(folder, _ALIAS, found.time)
     if moved:
         say(f"{model}: version {number} is the champion, as rollout {found.id} decided")
     return moved

@@ -20,11 +20,15 @@ def _confirm(found: str) -> str:
         return found
     try:
         parts = urlsplit(found)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
     if not good:
         raise ValueError(f"found {found!r}, allowed: null, person, or an http(s) URL")
+    if "@" in parts.netloc:
+        raise ValueError(
+            "a URL with a password would stand in ledger, plan and report: leave it out"
+        )
     return found
 
 

@@ -37,8 +37,8 @@ def this_code() -> str:
 
 
 def write_desired(path: Path, desired: Desired) -> None:
-    """Write it whole or not at all."""
-    write_text(path, desired.model_dump_json(indent=2) + "\n")
+    """Write it whole or not at all; the URL of a store may hold a password."""
+    write_text(path, desired.model_dump_json(indent=2) + "\n", secret=True)
 
 
 def read_desired(path: Path) -> Desired | None:

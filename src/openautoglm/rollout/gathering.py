@@ -43,6 +43,7 @@ class Gathered:
         comparison: The evidence.
         split: Evidence against the split being the one that was asked for.
         last: When there last was something, seconds since 1970, by what.
+        store: Digest of the feedback store's URL, whose rows the cursor counts.
         figures: All that both have done since the rollout began, whatever the stage.
         steady: Looks in a row at which the routes were those of this place.
     """
@@ -55,6 +56,7 @@ class Gathered:
     comparison: Comparison
     split: Floats
     last: dict[str, float] = field(default_factory=dict)
+    store: str = ""
     figures: Figures = field(default_factory=Figures)
     steady: int = 0
 
@@ -89,6 +91,7 @@ def gathered(progress: Progress, stage: Stage, kept: Path) -> Gathered:
             return fresh
         fresh.totals = _TOTALS.validate_python(told["totals"])
         fresh.cursor = Cursor(**told["cursor"]) if told["cursor"] else None
+        fresh.store = str(told["store"])
         fresh.figures = _FIGURES.validate_python(told["figures"])
         if told["stage"] != stage:
             return fresh
@@ -115,6 +118,7 @@ def keep(path: Path, known: Gathered) -> None:
         "place": known.place,
         "totals": _TOTALS.dump_python(known.totals, mode="json"),
         "cursor": asdict(known.cursor) if known.cursor else None,
+        "store": known.store,
         "comparison": known.comparison.state(),
         "split": known.split.tolist(),
         "last": known.last,

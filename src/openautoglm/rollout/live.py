@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
+from openautoglm.artifacts.digest import value_digest
 from openautoglm.deploy.desired import Desired
 from openautoglm.deploy.ledger import Record
 from openautoglm.deploy.local.folder import ServiceFolder
@@ -35,10 +37,12 @@ from openautoglm.rollout.series import Series
 from openautoglm.rollout.settling import Settler
 from openautoglm.rollout.state import Progress, progress
 from openautoglm.rollout.telling import tell
+from openautoglm.rollout.verdict import Verdict
 from openautoglm.routing.envoy.telemetry import EnvoyTelemetry
 
 _log = logging.getLogger("openautoglm.rollout")
 _LOOK_SECONDS = 1.0
+_STORE_SECONDS = 30.0
 
 
 class LiveRollout:
@@ -56,6 +60,7 @@ class LiveRollout:
         self._confirmation = Confirmation()
         self._settler = Settler(folder)
         self._store: tuple[str, FeedbackStore] | None = None
+        self._store_again = 0.0
         self._known: Gathered | None = None
         self._progress: tuple[int, Progress | None] = -1, None
         self._ahead: tuple[int, Record] | None = None
@@ -79,9 +84,21 @@ class LiveRollout:
         problem: str,
     ) -> None:
         """See what is in force now, and decide what comes next."""
+        try:
+            self._decide(records, desired, seen, gateways, problem)
+        finally:
+            self._settler.step(records)
+
+    def _decide(
+        self,
+        records: Sequence[Record],
+        desired: Desired,
+        seen: Seen | None,
+        gateways: Sequence[Path],
+        problem: str,
+    ) -> None:
         self._gateways = gateways
         now = self._standing(records)
-        self._settler.step(records)
         if now is None or now.ended:
             self._known = None
             return
@@ -211,15 +228,21 @@ class LiveRollout:
         if not settings.enabled or settings.url is None or not exists(settings.url):
             return None
         if self._store is None or self._store[0] != settings.url:
+            if self._store is not None:
+                self._store[1].close()
             self._store = settings.url, FeedbackStore(settings.url)
+        if monotonic() < self._store_again:
+            return None
         try:
-            database = self._store[1].database
-            if known.cursor is None:
-                known.cursor = begin(database)
+            database, place = self._store[1].database, value_digest(settings.url)
+            if known.cursor is None or known.store != place:
+                known.cursor, known.store = begin(database), place
             champion, challenger = _source(now.champion), _source(now.challenger)
             return news(database, known.cursor, champion=champion, challenger=challenger)
         except StoreError as error:
             _log.warning("the feedback store does not answer", extra={"why": error.what})
+            # One that hangs takes seconds for each try, in which nothing else is done.
+            self._store_again = monotonic() + _STORE_SECONDS
             return None
 
 
@@ -260,11 +283,12 @@ def _missing(known: Gathered, now: Progress, problem: str, at: float) -> dict[st
         "replicas": "the challenger has no replica that is ready",
         "router": f"the router: {problem}",
     }
-    if now.settings.metrics.accuracy:
+    verdicts = {one.metric: one.verdict for one in known.evidence}
+    if verdicts.get("accuracy") is Verdict.UNDECIDED:  # else there were enough
         words["labels"] = "no labels come in"
-    # A quiet second between two requests is nothing to speak of.
     found = {told: at - known.last[what] for what, told in words.items()}
-    return {told: since for told, since in found.items() if since > 2 * _LOOK_SECONDS}
+    # A pause between two requests is nothing to speak of.
+    return {told: since for told, since in found.items() if since >= now.settings.missing_seconds}
 
 
 def _source(release: Release) -> str:

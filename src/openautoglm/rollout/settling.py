@@ -21,10 +21,11 @@ _AGAIN_SECONDS, _MOST_SECONDS = 15.0, 600.0
 
 
 class Promoted(NamedTuple):
-    """What a rollout made the champion, and which one."""
+    """What a rollout made the champion, which one, and when."""
 
     id: int
     release: Release
+    time: str
 
 
 def promoted(records: Sequence[Record]) -> Promoted | None:
@@ -35,8 +36,14 @@ def promoted(records: Sequence[Record]) -> Promoted | None:
         if record.rollout and record.rollout.state == "promoted":
             champion = record.releases["champion"]
             serves = records[-1].releases["champion"].key == champion.key
-            return Promoted(record.rollout.id, champion) if serves else None
+            return Promoted(record.rollout.id, champion, record.time) if serves else None
     return None
+
+
+def since_delete(records: Sequence[Record]) -> list[Record]:
+    """The records of the service as it is: those after the last time that it was deleted."""
+    places = [place for place, record in enumerate(records) if record.kind == "delete"]
+    return list(records[places[-1] + 1 :] if places else records)
 
 
 class Settler:
@@ -57,18 +64,20 @@ class Settler:
         """Start it when it is due; never waits."""
         if self._process is not None:
             self._look_at(self._process)
-        told = [record.time for record in records if record.rollout]
+        told = [record.time for record in since_delete(records) if record.rollout]
         if self._process or not told or told[-1] == self._done:
             return
         if monotonic() >= self._due:
             self._asked = told[-1]
             project, name = self._folder.project, self._folder.name
-            self._process = subprocess.Popen(
-                [
-                    *(interpreter(), "-m", "openautoglm", "--project", str(project.root)),
-                    *("rollout", "settle", name),
-                ]
-            )
+            command = [
+                *(interpreter(), "-m", "openautoglm", "--project", str(project.root)),
+                *("rollout", "settle", name),
+            ]
+            try:
+                self._process = subprocess.Popen(command)
+            except OSError as error:
+                self._failed(str(error))
 
     def close(self) -> None:
         """End the process, if there is one; a successor starts it again."""
@@ -85,5 +94,8 @@ class Settler:
         if code == 0:
             self._done, self._pause, self._due = self._asked, _AGAIN_SECONDS, 0.0
             return
-        _log.warning("MLflow does not follow yet: tried again", extra={"code": code})
+        self._failed(f"it ended with {code}")
+
+    def _failed(self, why: str) -> None:
+        _log.warning("MLflow does not follow yet: tried again", extra={"why": why})
         self._due, self._pause = monotonic() + self._pause, min(2 * self._pause, _MOST_SECONDS)

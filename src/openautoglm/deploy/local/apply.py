@@ -20,15 +20,19 @@ _LOOK_SECONDS = 0.05
 _DRAIN_SECONDS = 10.0
 
 
-def apply(folder: ServiceFolder, desired: Desired, record: Record | None) -> None:
+def apply(
+    folder: ServiceFolder, desired: Desired, record: Record | None, *, after: int | None = None
+) -> None:
     """Write down what is wanted, and see to it that somebody works on it.
 
     Args:
         folder: The service's; its lock is held.
         desired: How to serve.
         record: A new decision for the ledger; None when the last one stands.
+        after: How many decisions it rests on.
 
     Raises:
+        BusyError: A rollout has decided meanwhile.
         StoreError: A folder cannot be made.
         OSError: The disk is full or read-only.
     """
@@ -37,7 +41,7 @@ def apply(folder: ServiceFolder, desired: Desired, record: Record | None) -> Non
     check_room(folder)
     write_desired(folder.desired, desired)
     if record:
-        append(folder.ledger, record)
+        append(folder.ledger, record, after=after)
     look_after(folder, code=desired.code)
 
 

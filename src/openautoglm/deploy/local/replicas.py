@@ -49,8 +49,7 @@ def replica_unit(
     feedback = folder.settings / f"{settings}-feedback.json"
     if not feedback.is_file():
         told = with_store(folder, desired.service.feedback).model_dump_json(indent=2)
-        write_text(feedback, told + "\n")
-        feedback.chmod(0o600)  # its URL may hold a password
+        write_text(feedback, told + "\n", secret=True)  # its URL may hold a password
     port, grpc_port = free_pair(taken, seed=str(folder.root))
     command = (
         *(interpreter(), "-m", "openautoglm", "serve", "--model", str(model)),
