@@ -82,6 +82,7 @@ def test_one_with_shuffled_labels_is_rolled_back_on_feedback(small):
     assert last.rollout.state == "rolled_back"
     assert "accuracy" in last.rollout.reason
     assert last.rollout.evidence["accuracy"].value > 0.5
+    assert last.rollout.data == "sha256-p"
     assert traffic.failures == []
     assert serving(small) == {"champion": "1"}
     assert aliases(small)["champion"] == "1"

@@ -23,7 +23,13 @@ from openautoglm.deploy.store import ModelStore
 from openautoglm.errors import BusyError, ConfigError, DeployError
 from openautoglm.observability.progress import say, working_on
 from openautoglm.rollout.course import records_of
-from openautoglm.rollout.plan import check_objective, least_seconds, requested, started
+from openautoglm.rollout.plan import (
+    check_objective,
+    least_seconds,
+    most_seconds,
+    requested,
+    started,
+)
 from openautoglm.rollout.state import Progress, progress
 from openautoglm.rollout.telling import Told, read_told
 from openautoglm.serving.observe.metrics import LATENCY_EDGES
@@ -62,14 +68,22 @@ def start(folder: ServiceFolder, challenger: str, *, immediate: bool, seconds: f
         check_room(folder)
         models = ModelStore(folder.project)
         with models.reserved():
-            record = started(records, found.release, settings, by=decided_by(), immediate=immediate)
+            record = started(
+                records,
+                found.release,
+                settings,
+                by=decided_by(),
+                immediate=immediate,
+                data=found.data,
+            )
             found.place(models)
             append(folder.ledger, record, after=len(records))
         look_after(folder)
     assert record.rollout is not None
     say(f"rollout {record.rollout.id}: version {found.release.version} is being started")
     if not immediate:
-        say(f"it takes {least_seconds(settings) / 60:.0f} minutes at least")
+        least, most = least_seconds(settings) / 60, most_seconds(settings) / 86_400
+        say(f"it takes {least:.0f} minutes at least, and ends by itself within {most:.0f} days")
     now = _until(folder, seconds, lambda now: now.state != "pending")
     if now.state == "rolled_back":
         raise DeployError(

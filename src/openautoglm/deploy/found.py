@@ -40,6 +40,7 @@ class Found:
         origin: `models:/NAME/VERSION`, or the folder.
         choice: The part that compress chose.
         files: How to get at it.
+        data: Digest of the rows it was made from, as far as it is known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Found:
     origin: str
     choice: Choice
     files: Files
+    data: str
 
 
 def by_uri(project: Project, uri: str, where: str) -> Found:
@@ -154,12 +156,13 @@ def in_folder(project: Project, folder: Path) -> Found:
             hint=f"model: {_USUAL}" if usual else "make run",
         )
     try:
-        digest = read_manifest(folder).digest
+        manifest = read_manifest(folder)
         choice = read_choice(folder)
     except OSError as error:
         raise ArtifactError(
             f"the model cannot be read: {error.strerror}", where=str(error.filename or folder)
         ) from error
+    digest = manifest.digest
     inside = folder.is_relative_to(project.root)
     return Found(
         name=folder.name,
@@ -169,6 +172,7 @@ def in_folder(project: Project, folder: Path) -> Found:
         origin=str(folder.relative_to(project.root) if inside else folder),
         choice=choice,
         files=lambda _: nullcontext(folder),
+        data=manifest.lineage.get("prepare", ""),
     )
 
 
@@ -180,6 +184,7 @@ def _registered(store: Store, version: Registered) -> Found:
         origin=version.uri,
         choice=Choice(family=version.family, variant=version.variant, reason="registered"),
         files=partial(_downloaded, store, version),
+        data=version.data,
     )
 
 

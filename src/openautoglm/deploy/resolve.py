@@ -38,6 +38,7 @@ class Resolved:
         labels: The model's classes, in its order.
         input: What it takes.
         files: How to get at it.
+        data: Digest of the rows the model was made from, as far as it is known.
     """
 
     service: str
@@ -45,6 +46,7 @@ class Resolved:
     labels: tuple[str, ...]
     input: Literal["text", "numeric"]
     files: Files
+    data: str
 
     def place(self, models: ModelStore) -> Path:
         """The model's folder in the store; copied there unless it is there, whole, already.
@@ -137,6 +139,7 @@ def _fitting(project: Project, service: Service, found: Found, called: str, file
         labels=package.labels,
         input=family.input.kind,
         files=found.files,
+        data=found.data,
     )
 
 

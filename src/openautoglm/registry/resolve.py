@@ -24,6 +24,7 @@ _URI = re.compile(r"models:/(?P<model>[^/@:]+)(?:@(?P<alias>[^/@]+)|/(?P<version
 _FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION"
 _BASE, _FAMILY, _VARIANT = "model.base", "model.family", "model.variant"
 _NO_BASE = "none"
+_DATA = "digest.data"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Registered:
         family: Family of the graph that was chosen.
         variant: Its precision.
         source: Where the packed model lies, as MLflow has it.
+        data: Digest of the rows it was made from; "" when nobody noted it.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Registered:
     family: str
     variant: str
     source: str
+    data: str
 
     @property
     def uri(self) -> str:
@@ -208,4 +211,5 @@ def _servable(version: ModelVersion) -> Registered:
         family=tags[_FAMILY],
         variant=tags[_VARIANT],
         source=version.source,
+        data=tags.get(_DATA, ""),
     )
