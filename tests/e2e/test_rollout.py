@@ -215,8 +215,17 @@ def test_mlflow_shows_both_side_by_side(small):
     found = until(runs, seconds=60, what="the runs")
     assert found.keys() == {"champion", "challenger"}
     assert found["champion"] == found["challenger"]
-    page = next((small.root / "mlartifacts").rglob("report.html"))
-    assert "rollout" in page.read_text(encoding="utf-8")
+    with sqlite3.connect(small.root / "mlflow.db") as database:
+        query = "select run_uuid from runs where name = 'rollout small 7'"
+        ((run,),) = database.execute(query).fetchall()
+
+    def pages():
+        return list((small.root / "mlartifacts").glob(f"*/{run}/artifacts/report.html"))
+
+    (page,) = until(pages, seconds=60, what="the report")
+    text = page.read_text(encoding="utf-8")
+    assert "rollout" in text.lower()
+    assert "small" in text
 
 
 def test_the_history_tells_all_of_it_and_json_a_line_each(small):
