@@ -81,6 +81,8 @@ def test_a_copied_request_has_one_label_and_two_answers(small, http, store):
     found = until(pairs, what="every request has both answers and its label")
     assert found.champion.wrong == found.challenger.wrong == (True,) * REQUESTS
     assert found.agree == (True,) * REQUESTS
+    assert found.champion.classes == found.challenger.classes
+    assert sum(found.challenger.classes.values()) == REQUESTS
     assert counted(small, champion) - before == REQUESTS
     assert counted(small, f"{champion}_feedback") >= REQUESTS
     assert counted(small, f"{challenger}_feedback") == 0
@@ -107,7 +109,7 @@ def test_answers_outlive_a_deploy_of_other_settings(small, http, store):
     assert labelled(http, name).json()["first"]
     small.deploy(feedback={"requests": {"sample": 1.0}, "retention_days": 7})
     assert not labelled(http, name, "医学").json()["first"]
-    assert next(asked(store.database)).input == "车"
+    assert next(asked(store.database, "small")).input == "车"
 
 
 def test_switched_off_nothing_is_taken(small, http):

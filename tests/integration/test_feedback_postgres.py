@@ -49,7 +49,7 @@ def killed(postgres, url, folder, times):
     store = FeedbackStore(url)
     for name, given in labels.acknowledged.items():
         other = "short" if given == "long" else "long"
-        assert store.label(name, [other]).labels == (given,)
+        assert store.label("stub", name, [other]).labels == (given,)
     store.close()
     return len(labels.acknowledged)
 

@@ -101,7 +101,10 @@ def test_the_sampled_texts_come_with_their_labels(http, folder):
     name = predicted(http, ["一", "二"])
     label(http, name, ["long", "short"])
     with closing(FeedbackStore(f"sqlite:///{folder}/feedback.db")) as store:
-        assert list(asked(store.database))[-2:] == [Asked("一", "long"), Asked("二", "short")]
+        assert list(asked(store.database, "stub"))[-2:] == [
+            Asked("一", "long"),
+            Asked("二", "short"),
+        ]
 
 
 def test_without_texts_none_is_kept_and_labels_are_taken(tmp_path):
@@ -112,13 +115,30 @@ def test_without_texts_none_is_kept_and_labels_are_taken(tmp_path):
     assert not any(b"secret" in one.read_bytes() for one in tmp_path.glob("feedback.db*"))
 
 
+def test_texts_that_were_kept_go_when_they_are_not_wanted_any_more(tmp_path):
+    def somewhere():
+        return any(b"secret" in one.read_bytes() for one in tmp_path.glob("feedback.db*"))
+
+    for texts in (True, False):
+        kept = settings(tmp_path, requests={"sample": 1.0, "texts": texts})
+        with stub(tmp_path / "log", 0.0, feedback=kept) as replica, client(replica) as http:
+            if texts:
+                name = predicted(http, "secret")
+                until(somewhere)
+            else:
+                until(lambda: not somewhere())
+                assert label(http, name, "long").json()["first"]
+            assert replica.stop() == 0
+    assert not somewhere()
+
+
 def test_what_waits_is_written_before_a_replica_ends(tmp_path):
     kept = settings(tmp_path)
     with stub(tmp_path / "log", 0.0, feedback=kept) as replica, client(replica) as http:
         names = [predicted(http) for _ in range(20)]
         assert replica.stop() == 0
     with closing(FeedbackStore(f"sqlite:///{tmp_path}/feedback.db")) as store:
-        assert all(store.label(name, ["long"]).first for name in names)
+        assert all(store.label("stub", name, ["long"]).first for name in names)
 
 
 def test_switched_off_it_says_how_to_switch_it_on(tmp_path):
@@ -139,7 +159,7 @@ def killed(folder, seed):
     with closing(FeedbackStore(f"sqlite:///{folder}/feedback.db")) as store:
         for name, given in labels.acknowledged.items():
             other = "short" if given == "long" else "long"
-            assert store.label(name, [other]).labels == (given,)
+            assert store.label("stub", name, [other]).labels == (given,)
     return len(labels.acknowledged)
 
 

@@ -32,4 +32,4 @@ class TestSqlite(FeedbackConformance):
         (tmp_path / "feedback.db").write_bytes(b"text" * 1000)
         store = FeedbackStore(f"sqlite:///{tmp_path}/feedback.db")
         with closing(store), pytest.raises(StoreError, match="not a database"):
-            store.label("a", ["文学"])
+            store.label("small", "a", ["文学"])

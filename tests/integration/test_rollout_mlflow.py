@@ -76,13 +76,14 @@ def test_champion_and_challenger_are_below_one_run_with_equal_metric_names(store
     assert set(champion.data.metrics) == set(challenger.data.metrics)
     assert {
         *("error_percent", "p50_ms", "p95_ms", "p99_ms", "accuracy", "agreement", "confidence"),
-        *("weight", "evidence/errors", "evidence/threshold", "slow_percent"),
+        *("weight", "evidence/errors", "evidence/threshold", "slow_percent", "prediction_drift"),
     } <= set(champion.data.metrics)
     assert curve(store, champion, "p95_ms") == [(10, 48.0), (20, 48.0), (30, 48.0)]
     assert curve(store, challenger, "weight") == [(10, 5.0), (20, 5.0), (30, 5.0)]
     assert curve(store, champion, "weight")[0] == (10, 95.0)
     assert curve(store, challenger, "evidence/errors")[0] == (10, 2.0)
     assert curve(store, champion, "slow_percent")[0] == (10, 1.0)
+    assert curve(store, challenger, "prediction_drift")[0] == (10, 0.03)
     assert champion.data.params["version"] == "1"
 
 

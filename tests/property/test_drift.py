@@ -9,7 +9,13 @@ from openautoglm.config.drift import DriftSettings
 from openautoglm.drift.compare import Verdict, compare
 from openautoglm.drift.vocabulary import vocabulary_of
 from openautoglm.drift.window import Window, draw
-from openautoglm.statistics.two_samples import cramers_v, kolmogorov_smirnov, smallest_distance
+from openautoglm.statistics.two_samples import (
+    cramers_v,
+    evened,
+    kolmogorov_smirnov,
+    smallest_association,
+    smallest_distance,
+)
 
 NUMBERS = st.lists(st.sampled_from([0.0, 0.25, 1.0, 3.0]), min_size=1, max_size=60)
 TABLES = (
@@ -47,6 +53,33 @@ def test_cramers_v_knows_no_order_of_classes(rows, random):
     order = list(range(len(rows[0])))
     random.shuffle(order)
     assert cramers_v(np.array(rows)[:, order]) == pytest.approx(cramers_v(np.array(rows)))
+
+
+@given(TABLES)
+def test_evened_samples_have_the_same_shares_and_one_size(rows):
+    counts = np.array(rows)
+    even, sizes = evened(counts), counts.sum(1)
+    assert even.sum(1) == pytest.approx([2 / (1 / sizes).sum()] * 2)
+    assert even / even.sum(1, keepdims=True) == pytest.approx(counts / sizes[:, None])
+
+
+@given(TABLES)
+def test_samples_of_one_size_are_even_already(rows):
+    counts = np.array([rows[0], rows[0][::-1]])
+    assert evened(counts) == pytest.approx(counts)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+@pytest.mark.parametrize("k", [2, 20])
+def test_of_equal_distributions_so_many_exceed_the_smallest_association(k, share):
+    rng, n = np.random.default_rng(k), 20_000
+    shares = rng.dirichlet(np.full(k, 5.0))
+    draws = [
+        np.array([rng.multinomial(round(n * part), shares) for part in (1 - share, share)])
+        for _ in range(2000)
+    ]
+    least = smallest_association(2 * n * share * (1 - share), k, 0.05)
+    assert 0.035 < np.mean([cramers_v(evened(one)).size > least for one in draws]) < 0.065
 
 
 @given(st.integers(1, 2000), st.integers(1, 2000), st.floats(1e-9, 0.5))

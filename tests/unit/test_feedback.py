@@ -112,11 +112,16 @@ class Stalled:
     def __init__(self):
         self.open = threading.Event()
         self.kept = []
+        self.bounds = set()
 
     def record(self, source, given):
         if not self.open.is_set():
             raise StoreError("full")
         self.kept.extend(given)
+
+    def retain(self, service, since, *, given, asked):
+        self.bounds.add((service, asked))
+        return False
 
     def close(self):
         pass
@@ -166,3 +171,44 @@ def test_the_same_requests_are_sampled_by_every_replica():
         kept.append([one.request_id for one in store.kept if one.inputs])
     assert kept[0] == kept[1]
     assert 200 < len(kept[0]) < 400
+
+
+def through(settings, *puts, numbers=False):
+    """What a store has when a replica with these settings has ended, and its bounds."""
+    store = Stalled()
+    store.open.set()
+    recorder = Recorder(store, SOURCE, Feedback.model_validate(settings), numbers=numbers)
+    recorder.start()
+    for name, rows in puts:
+        recorder.put(name, rows, ["a"] * len(rows), [[0.75, 0.25]] * len(rows))
+    until(lambda: recorder.waiting == 0)
+    recorder.stop()
+    return store.kept, store.bounds
+
+
+@pytest.mark.parametrize("requests", [{"sample": 1.0, "texts": False}, {"sample": 0.0}])
+def test_a_service_that_keeps_no_requests_removes_those_it_has_as_soon_as_it_starts(requests):
+    store = Stalled()
+    store.open.set()
+    recorder = Recorder(store, SOURCE, Feedback.model_validate({"requests": requests}))
+    recorder.start()
+    until(lambda: store.bounds)
+    recorder.put("a", ["secret"], ["a"], [[0.75, 0.25]])
+    recorder.stop()
+    assert store.bounds == {("small", 0)}
+    assert [one.inputs for one in store.kept] == [None]
+
+
+def test_a_model_of_numbers_keeps_them_without_texts():
+    settings = {"requests": {"sample": 1.0, "texts": False}}
+    kept, bounds = through(settings, ("a", [[1.5, 2.0]]), numbers=True)
+    assert [one.inputs for one in kept] == [[[1.5, 2.0]]]
+    assert ("small", 0) not in bounds
+
+
+def test_requests_of_one_name_are_told_apart_by_what_was_asked():
+    asked = (["车"], ["车"], ["书"], ["车", "书"], [[1.0, float("nan")]], [[1.0, 2.0]])
+    kept, _ = through({}, *(("a", rows) for rows in asked))
+    found = [one.crc for one in kept]
+    assert found[0] == found[1]
+    assert len(set(found)) == len(asked) - 1

@@ -101,7 +101,8 @@ def test_without_labels_the_page_says_what_stands_in_and_how_many_would_decide()
     text = read(found)
     assert "no labels were asked for" in text
     assert "agreement (the same answer to 97.12 % of the copied requests)" in text
-    assert "confidence (champion 0.910, challenger 0.890) and prediction drift" in text
+    assert "confidence (champion 0.910, challenger 0.890) and prediction drift (Cramer's V" in text
+    assert "0.031: 0 is alike, 1 nothing in common): they show whether the versions differ" in text
     assert re.search(r"About [\d,]+ labels of the challenger's answers would decide", text)
 
 
@@ -146,7 +147,8 @@ def test_what_was_missing_is_told():
 
 
 def test_the_page_needs_no_other_file_and_its_curves_are_images_in_it():
-    found = page("clc", rolled_back().records[1:], points(labelled=30, agreement=0.9))
+    shown = points(labelled=30, agreement=0.9, drift=0.03)
+    found = page("clc", rolled_back().records[1:], shown)
     sources = re.findall(r'src="([^"]*)"', found)
     images = [base64.b64decode(source.partition("base64,")[2]).decode() for source in sources]
     titles = re.findall(r'<img alt="([^"]*)"', found)
@@ -156,11 +158,18 @@ def test_the_page_needs_no_other_file_and_its_curves_are_images_in_it():
         "latency, milliseconds",
         "accuracy on feedback, %",
         "agreement and confidence, %",
+        "prediction drift: 0 is alike, 1 nothing in common",
         "evidence of errors, logarithm",
     ]
     assert all("<svg" in image for image in images)
     assert "href" not in found
-    assert found == page("clc", rolled_back().records[1:], points(labelled=30, agreement=0.9))
+    assert found == page("clc", rolled_back().records[1:], shown)
+
+
+def test_without_enough_answers_no_drift_is_told_or_drawn():
+    text = page("clc", rolled_back().records[1:], points(agreement=0.9))
+    assert "drift" not in read(text)
+    assert "prediction drift" not in text
 
 
 def test_a_rollout_that_has_just_begun_has_a_page():

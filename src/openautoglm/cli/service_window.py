@@ -69,7 +69,7 @@ def _kept(settings: Feedback, name: str) -> Sequence[Asked]:
     rows: list[Asked] = []
     if exists(url):
         with closing(FeedbackStore(url)) as store:
-            rows = list(asked(store.database))
+            rows = list(asked(store.database, name))
     if not rows:
         share = settings.requests.sample
         raise DataError(

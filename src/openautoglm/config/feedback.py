@@ -35,12 +35,16 @@ StoreUrl = Annotated[str, AfterValidator(_store)]
 class Requests(Settings):
     """A sample of what was asked, for `openautoglm drift --service NAME`."""
 
-    sample: Share = Field(0.1, description="share of the requests that is kept; 0 keeps none")
+    sample: Share = Field(
+        0.1, description="share of the requests that is kept; 0 keeps none, and removes those kept"
+    )
     rows: int = Field(
         10_000, ge=100, le=10_000_000, description="texts or feature rows kept, the latest ones"
     )
     texts: bool = Field(
-        True, description="false keeps texts out; what a model of numbers is asked is kept"
+        True,
+        description="false keeps texts out, and removes those kept; what a model of numbers is "
+        "asked is kept",
     )
 
     @model_validator(mode="after")
@@ -56,11 +60,14 @@ class Feedback(Settings):
     `POST /v1/feedback` takes the labels.
     """
 
-    enabled: bool = Field(True, description="false keeps nothing and takes no labels")
+    enabled: bool = Field(
+        True,
+        description="false keeps nothing new and takes no labels; what is kept stays as it is",
+    )
     url: StoreUrl | None = Field(
         None,
-        description="PostgreSQL, or a SQLite file of this machine by its absolute path; null is a "
-        "file in the service's folder, which ends with the service",
+        description="PostgreSQL, or a SQLite file of this machine by its absolute path, which "
+        "services may share; null is a file in the service's folder, which ends with the service",
     )
     retention_days: float = Field(
         30, gt=0, le=3650, description="answers, labels and sampled requests are kept this long"

@@ -18,7 +18,7 @@ class Source:
     """What gave an answer: a release, and the classes it knows.
 
     Attributes:
-        name: What clients call the model.
+        name: What clients call the model: the service's name.
         version: Its version.
         digest: `sha256-...` of its payload.
         family: Family of the graph.
@@ -54,6 +54,8 @@ class Answer(NamedTuple):
         labels: The label of each row.
         confidence: The score of each label.
         inputs: The rows, where the request is in the sample; else None.
+        crc: CRC-32 of the rows as JSON; tells apart requests that clients gave one name. None
+            where nobody knows.
     """
 
     request_id: str
@@ -61,6 +63,7 @@ class Answer(NamedTuple):
     labels: Sequence[str]
     confidence: Sequence[float]
     inputs: Inputs | None = None
+    crc: int | None = None
 
 
 @dataclass(frozen=True)

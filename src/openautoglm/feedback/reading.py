@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from openautoglm.feedback.tables import Database, answers, labels, requests
+from openautoglm.feedback.tables import (
+    Database,
+    answers,
+    labels,
+    of_service,
+    requests,
+    sources,
+)
 
 _STEP = 5000
 _AT_ONCE = 500
@@ -32,15 +40,17 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Arm:
-    """What is new of one release; a value a row.
+    """What is new of one release.
 
     Attributes:
-        confidence: Scores of the labels of new answers, 0 to 1.
-        wrong: Whether an answer was wrong, where answer and label are there now.
+        confidence: Scores of the labels of new answers, 0 to 1; a value a row.
+        wrong: Whether an answer was wrong, where answer and label are there now; a value a row.
+        classes: Of new answers, how many rows got each label.
     """
 
     confidence: tuple[float, ...] = ()
     wrong: tuple[bool, ...] = ()
+    classes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class News:
         champion: Of all its answers, those to copied requests among them.
         challenger: The same.
         agree: Of requests that both answered: whether with the same label; a value a row.
+            Requests that a client gave one name and different rows are no pair.
         wrong: Of those that have a label: (champion wrong, challenger wrong); a pair a row.
         more: Whether there is more already.
     """
@@ -69,6 +80,7 @@ class _Given:
     seq: int
     labels: list[str]
     confidence: list[float]
+    crc: int | None
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ def news(
     """What came since a cursor.
 
     A value is told when its last part came: of an answer and its label, or of two answers and a
-    label, in whatever order.
+    label, in whatever order. Of what other services have in the store nothing is told.
 
     Args:
         database: The store.
@@ -118,46 +130,44 @@ def news(
     Raises:
         StoreError: The store does not answer.
     """
+    arms = answers.c.source.in_((champion, challenger))
     with database.reading() as connection:
-        new = [
-            connection.execute(
-                sa.select(table.c.seq, table.c.request_id)
-                .where(table.c.seq > after)
-                .order_by(table.c.seq)
-                .limit(most)
-            ).all()
-            for table, after in ((answers, cursor.answers), (labels, cursor.labels))
-        ]
-        ends = [
-            rows[-1].seq if rows else after
-            for rows, after in zip(new, (cursor.answers, cursor.labels), strict=True)
-        ]
-        now = replace(cursor, answers=ends[0], labels=ends[1])
-        ids = list(dict.fromkeys(row.request_id for rows in new for row in rows))
-        given, told = _given(connection, ids, now), _told(connection, ids, now)
+        names = sa.select(sources.c.name).where(sources.c.key.in_((champion, challenger)))
+        own = sa.or_(labels.c.service.in_(names), labels.c.service == "")
+        new, given_to = _new(connection, answers, cursor.answers, arms, most)
+        late, told_to = _new(connection, labels, cursor.labels, own, most)
+        now = replace(cursor, answers=given_to, labels=told_to)
+        ids = list(dict.fromkeys([*new, *late]))
+        given, told = _given(connection, ids, now, arms), _told(connection, ids, now, own)
     found = _Found(cursor)
     for request_id in ids:
-        arms = given.get(request_id, {})
-        found.add(arms.get(champion), arms.get(challenger), told.get(request_id))
+        both = given.get(request_id, {})
+        found.add(both.get(champion), both.get(challenger), told.get(request_id))
     return News(
         now,
-        Arm(tuple(found.confidence[0]), tuple(found.wrong[0])),
-        Arm(tuple(found.confidence[1]), tuple(found.wrong[1])),
+        found.arm(0),
+        found.arm(1),
         tuple(found.agree),
         tuple(found.both),
-        any(len(rows) == most for rows in new),
+        most in (len(new), len(late)),
     )
 
 
-def asked(database: Database) -> Iterator[Asked]:
-    """The sampled rows, oldest first, with labels where feedback gave them.
+def asked(database: Database, service: str) -> Iterator[Asked]:
+    """The sampled rows of a service, oldest first, with labels where feedback gave them.
+
+    Args:
+        database: The store.
+        service: The service's name.
 
     Raises:
         StoreError: The store does not answer.
     """
+    label = sa.and_(labels.c.request_id == requests.c.request_id, of_service(labels, service))
     query = (
         sa.select(requests.c.place, requests.c.input, labels.c.labels)
-        .outerjoin(labels, labels.c.request_id == requests.c.request_id)
+        .outerjoin(labels, label)
+        .where(of_service(requests, service))
         .order_by(requests.c.seq)
     )
     with database.reading() as connection:
@@ -174,8 +184,14 @@ class _Found:
         self._before = before
         self.confidence: tuple[list[float], list[float]] = ([], [])
         self.wrong: tuple[list[bool], list[bool]] = ([], [])
+        self.classes: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
         self.agree: list[bool] = []
         self.both: list[tuple[bool, bool]] = []
+
+    def arm(self, place: int) -> Arm:
+        """What there is of one release, by its place."""
+        told = tuple(self.confidence[place]), tuple(self.wrong[place])
+        return Arm(*told, dict(self.classes[place]))
 
     def add(
         self,
@@ -188,47 +204,70 @@ class _Found:
         late = label is not None and label[0] > before.labels
         arms = (champion, challenger)
         fresh = [arm is not None and arm.seq > before.answers for arm in arms]
+        first = min((arm for arm in arms if arm), key=lambda arm: arm.seq, default=None)
         for place, arm in enumerate(arms):
-            if arm is None:
+            if arm is None or first is None:
                 continue
             if fresh[place]:
                 self.confidence[place].extend(arm.confidence)
-            if label and (fresh[place] or late):
+                self.classes[place].update(arm.labels)
+            # Of requests that were given one name, the label is the first one's.
+            if label and (fresh[place] or late) and _alike(arm, first):
                 self.wrong[place].extend(_wrong(arm, label[1]))
-        if champion is None or challenger is None:
+        if champion is None or challenger is None or not _alike(champion, challenger):
             return
         if any(fresh):
             pairs = zip(champion.labels, challenger.labels, strict=False)
             self.agree.extend(one == other for one, other in pairs)
         if label and (any(fresh) or late):
-            first, second = _wrong(champion, label[1]), _wrong(challenger, label[1])
-            self.both.extend(zip(first, second, strict=False))
+            wrong = (_wrong(arm, label[1]) for arm in (champion, challenger))
+            self.both.extend(zip(*wrong, strict=False))
 
 
 def _wrong(given: _Given, label: Sequence[str]) -> list[bool]:
     return [one != other for one, other in zip(given.labels, label, strict=False)]
 
 
+def _alike(one: _Given, other: _Given) -> bool:
+    """Whether both were asked the same; so it is taken to be where an older release kept them."""
+    return one.crc == other.crc or None in (one.crc, other.crc)
+
+
+def _new(
+    connection: sa.Connection, table: sa.Table, after: int, own: sa.ColumnElement[bool], most: int
+) -> tuple[Sequence[str], int]:
+    """Requests that have something new, and the number up to which that is all."""
+    # Asked first: whatever is committed later has a higher number.
+    last = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() or after
+    rows = connection.execute(
+        sa.select(table.c.seq, table.c.request_id)
+        .where(table.c.seq > after, table.c.seq <= last, own)
+        .order_by(table.c.seq)
+        .limit(most)
+    ).all()
+    end = rows[-1].seq if len(rows) == most else max(after, last)
+    return [row.request_id for row in rows], end
+
+
 def _given(
-    connection: sa.Connection, ids: Sequence[str], until: Cursor
+    connection: sa.Connection, ids: Sequence[str], until: Cursor, own: sa.ColumnElement[bool]
 ) -> dict[str, dict[str, _Given]]:
     """Answers by request and source."""
-    columns = (answers.c.seq, answers.c.request_id, answers.c.source)
-    query = sa.select(*columns, answers.c.labels, answers.c.confidence).where(
-        answers.c.seq > until.begin, answers.c.seq <= until.answers
+    query = sa.select(answers).where(
+        answers.c.seq > until.begin, answers.c.seq <= until.answers, own
     )
     found: dict[str, dict[str, _Given]] = {}
     for row in _of(connection, query, answers.c.request_id, ids):
-        given = _Given(row.seq, orjson.loads(row.labels), orjson.loads(row.confidence))
+        given = _Given(row.seq, orjson.loads(row.labels), orjson.loads(row.confidence), row.crc)
         found.setdefault(row.request_id, {})[row.source] = given
     return found
 
 
 def _told(
-    connection: sa.Connection, ids: Sequence[str], until: Cursor
+    connection: sa.Connection, ids: Sequence[str], until: Cursor, own: sa.ColumnElement[bool]
 ) -> dict[str, tuple[int, list[str]]]:
     """Labels by request, with their numbers."""
-    query = sa.select(labels).where(labels.c.seq <= until.labels)
+    query = sa.select(labels).where(labels.c.seq <= until.labels, own)
     rows = _of(connection, query, labels.c.request_id, ids)
     return {row.request_id: (row.seq, orjson.loads(row.labels)) for row in rows}
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from time import time
 
+import orjson
 from sqlalchemy.exc import DataError, IntegrityError
 
 from openautoglm.config.feedback import Feedback
@@ -38,18 +39,22 @@ class Recorder:
         store: Where to; the recorder closes it.
         source: What gives the answers.
         settings: What is kept.
+        numbers: Whether the model is asked numbers, not texts.
 
     Attributes:
         dropped: Rows whose answers were not kept.
         failing: Whether the store did not take the last answers.
     """
 
-    def __init__(self, store: FeedbackStore, source: Source, settings: Feedback) -> None:
+    def __init__(
+        self, store: FeedbackStore, source: Source, settings: Feedback, *, numbers: bool = False
+    ) -> None:
         self.dropped = 0
         self._store = store
         self._source = source
         self._settings = settings
-        self._sample = round(settings.requests.sample * 2**32)
+        asked = settings.requests
+        self._sample = round(asked.sample * 2**32) if numbers or asked.texts else 0
         self._queue: deque[tuple[int, Answer]] = deque()
         # Only the event loop writes the first, only the thread the second: no lock is needed.
         self._put = self._done = 0
@@ -73,7 +78,7 @@ class Recorder:
         labels: Sequence[str],
         scores: Sequence[Sequence[float]],
     ) -> None:
-        """Keep an answer; called by the event loop, and takes about a microsecond.
+        """Keep an answer; called by the event loop, and takes two microseconds for a text.
 
         Args:
             request_id: What the request is called in its answer.
@@ -83,14 +88,13 @@ class Recorder:
         """
         weight, inputs = len(rows), None
         if zlib.crc32(request_id.encode()) < self._sample:
-            inputs = self._kept(rows)
-            if inputs:
-                weight += sum(len(row) for row in inputs) // _CHARACTERS
+            inputs = rows
+            weight += sum(len(row) for row in rows) // _CHARACTERS
         if self._put - self._done + weight > _MOST:
             self.dropped += len(rows)
             return
-        confidence = [max(row) for row in scores]
-        self._queue.append((weight, Answer(request_id, time(), labels, confidence, inputs)))
+        confidence, crc = [max(row) for row in scores], zlib.crc32(orjson.dumps(rows))
+        self._queue.append((weight, Answer(request_id, time(), labels, confidence, inputs, crc)))
         self._put += weight
         if not self._wake.is_set():
             self._wake.set()
@@ -102,11 +106,11 @@ class Recorder:
         self._thread.join(_ENDING_SECONDS)
         self._store.close()
 
-    def _kept(self, rows: Inputs) -> Inputs | None:
-        return rows if self._settings.requests.texts or not isinstance(rows[0], str) else None
-
     def _run(self) -> None:
         tidy = time() + random.uniform(0, _TIDY_SECONDS)  # noqa: S311  (so that replicas take turns)
+        if not self._sample:  # what was kept under other settings goes at once
+            tidy = time()
+            self._wake.set()
         while not self._stop.is_set():
             self._wake.wait(_TIDY_SECONDS)
             self._wake.clear()
@@ -137,8 +141,9 @@ class Recorder:
         """Remove some of what is too old; whether to go on soon."""
         settings = self._settings
         since = time() - settings.retention_days * _DAY
+        asked = settings.requests.rows if self._sample else 0
         try:
-            more = self._store.retain(since, given=settings.answers, asked=settings.requests.rows)
+            more = self._store.retain(self._source.name, since, given=settings.answers, asked=asked)
         except StoreError as error:
             self._told(error)
             return False

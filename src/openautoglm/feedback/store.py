@@ -16,7 +16,14 @@ from openautoglm.feedback.answers import (
     UnknownAnswerError,
     WrongLabelError,
 )
-from openautoglm.feedback.tables import Database, answers, labels, requests, sources
+from openautoglm.feedback.tables import (
+    Database,
+    answers,
+    labels,
+    of_service,
+    requests,
+    sources,
+)
 
 _STEP = 1000
 _SHOWN_CLASSES = 20
@@ -24,7 +31,7 @@ Row = tuple[Any, ...]
 
 
 class FeedbackStore:
-    """Answers and labels of one service; many processes may use it at once.
+    """Answers and labels of services; many processes may use it at once.
 
     Every call raises StoreError when the store does not answer, is full or is busy for seconds.
 
@@ -48,16 +55,17 @@ class FeedbackStore:
         """
         key = source.key
         kept = [_answer(key, answer) for answer in given]
-        asked = [row for answer in given for row in _asked(answer)]
+        asked = [row for answer in given for row in _asked(source.name, answer)]
         with self.database.writing() as connection:
             for table, rows in ((sources, [_source(source)]), (answers, kept), (requests, asked)):
                 if rows:
                     self.database.add(connection, table, rows)
 
-    def label(self, request_id: str, given: Sequence[str]) -> Standing:
+    def label(self, service: str, request_id: str, given: Sequence[str]) -> Standing:
         """Set the label of a request, unless it has one.
 
         Args:
+            service: Whose request it is: the name of the sources that may have answered it.
             request_id: What the request was called in its answer.
             given: One label a row.
 
@@ -69,10 +77,15 @@ class FeedbackStore:
             WrongLabelError: A label is no class of the model that answered, or there are more or
                 fewer than rows.
         """
-        self._check(request_id, given)
-        row = (request_id, time(), _json(list(given)))
+        self._check(service, request_id, given)
+        row = (service, request_id, time(), _json(list(given)))
         with self.database.writing() as connection:
-            standing = sa.select(labels.c.labels).where(labels.c.request_id == request_id)
+            standing = (
+                sa.select(labels.c.labels)
+                .where(labels.c.request_id == request_id, of_service(labels, service))
+                .order_by(labels.c.seq)
+                .limit(1)
+            )
             # Asked first: an insert that does nothing uses up a number all the same.
             first = connection.execute(standing).scalar() is None and (
                 self.database.add(connection, labels, [row]) > 0
@@ -80,30 +93,34 @@ class FeedbackStore:
             stands = connection.execute(standing).scalar_one()
         return Standing(tuple(orjson.loads(stands)), first)
 
-    def retain(self, since: float, *, given: int, asked: int) -> bool:
-        """Remove what is too old or too much: a part, so that nobody waits long for it.
+    def retain(self, service: str, since: float, *, given: int, asked: int) -> bool:
+        """Remove what a service has too old or too much: a part, so that nobody waits for long.
 
         Args:
+            service: Its name; what others have in the store is theirs.
             since: Seconds since 1970; older answers, labels and requests are removed.
             given: Most answers that are kept, and most labels.
-            asked: Most sampled rows.
+            asked: Most sampled rows; with 0 their texts are wiped off a SQLite file, too.
 
         Returns:
             Whether there may be more to remove.
         """
         bounds = ((answers, given), (labels, given), (requests, asked))
-        left = [self._remove(table, since, most) for table, most in bounds]
+        left = [self._remove(table, service, since, most) for table, most in bounds]
+        if left[-1] and not asked:
+            self.database.wipe()
         return any(left)
 
     def close(self) -> None:
         """End the connections."""
         self.database.close()
 
-    def _check(self, request_id: str, given: Sequence[str]) -> None:
+    def _check(self, service: str, request_id: str, given: Sequence[str]) -> None:
         query = (
             sa.select(answers.c.labels, sources.c.classes)
             .join(sources, sources.c.key == answers.c.source)
-            .where(answers.c.request_id == request_id)
+            .where(answers.c.request_id == request_id, sources.c.name == service)
+            .order_by(answers.c.seq)
         )
         with self.database.reading() as connection:
             found = connection.execute(query).all()
@@ -125,12 +142,14 @@ class FeedbackStore:
                 allowed=", ".join(classes[:_SHOWN_CLASSES]) + more,
             )
 
-    def _remove(self, table: sa.Table, since: float, most: int) -> bool:
+    def _remove(self, table: sa.Table, service: str, since: float, most: int) -> bool:
         """Remove some of the first rows; whether there were any."""
-        first = sa.select(table.c.seq, table.c.time).order_by(table.c.seq).limit(_STEP).subquery()
+        own = of_service(table, service)
+        numbers = sa.select(table.c.seq, table.c.time).where(own).order_by(table.c.seq)
+        first = numbers.limit(_STEP).subquery()
         # Counted: numbers have gaps.
         beyond = (
-            sa.select(table.c.seq).order_by(table.c.seq.desc()).offset(most).limit(1)
+            sa.select(table.c.seq).where(own).order_by(table.c.seq.desc()).offset(most).limit(1)
         ).scalar_subquery()
         last = sa.select(sa.func.max(first.c.seq)).where(
             sa.or_(first.c.time < since, first.c.seq <= beyond)
@@ -140,7 +159,7 @@ class FeedbackStore:
         if number is None:
             return False
         with self.database.writing() as connection:
-            connection.execute(sa.delete(table).where(table.c.seq <= number))
+            connection.execute(sa.delete(table).where(table.c.seq <= number, own))
         return True
 
 
@@ -151,12 +170,12 @@ def _source(source: Source) -> Row:
 
 def _answer(source: str, answer: Answer) -> Row:
     told = (_json(answer.labels), _json(answer.confidence))
-    return (answer.request_id, source, answer.time, *told)
+    return (answer.request_id, source, answer.time, *told, answer.crc)
 
 
-def _asked(answer: Answer) -> Iterable[Row]:
+def _asked(service: str, answer: Answer) -> Iterable[Row]:
     for place, row in enumerate(answer.inputs or ()):
-        yield (answer.request_id, place, answer.time, _json(row))
+        yield (service, answer.request_id, place, answer.time, _json(row))
 
 
 def _json(value: Any) -> str:

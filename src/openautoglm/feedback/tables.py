@@ -1,5 +1,9 @@
 """The tables, and connections to them: SQLite and PostgreSQL.
 
+Several services may share one store. Whose an answer is says its source; labels and sampled
+requests name their service, because two services may be asked under one name. Where the service
+is "" an older release wrote the row: it counts for every service of the store until it is too old.
+
 All writers take one lock first, so numbers are given in the order of commits: whoever has read up
 to a number misses nothing below it.
 """
@@ -19,11 +23,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from openautoglm.config.feedback import shown
 from openautoglm.config.postgres import with_driver
 from openautoglm.errors import StoreError
+from openautoglm.feedback.upgrade import upgrade
 
 _SECONDS = 3
 _CONNECTIONS = 4
 _LOCK = 0x6F61_676C_6D66_6264  # of this program, among the advisory locks of a database
-_READING = "openautoglm_reading"
+_BEGIN = "openautoglm_begin"
 
 metadata = sa.MetaData()
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -39,6 +44,10 @@ def _text(name: str) -> sa.Column[str]:
     return sa.Column(name, sa.Text, nullable=False)
 
 
+def _service() -> sa.Column[str]:
+    return sa.Column("service", sa.Text, nullable=False, server_default="")
+
+
 def _time() -> sa.Column[float]:
     return sa.Column("time", sa.Double, nullable=False)
 
@@ -49,27 +58,43 @@ sources = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     *(_text(name) for name in ("name", "version", "digest", "family", "variant", "classes")),
 )
-"""What gave answers; `classes` is a JSON list."""
+"""What gave answers; `name` is the service's, `classes` a JSON list."""
 answers = _numbered(
     "answers",
     *(_text(name) for name in ("request_id", "source")),
     _time(),
     *(_text(name) for name in ("labels", "confidence")),
+    sa.Column("crc", sa.BigInteger),
     sa.UniqueConstraint("request_id", "source"),
 )
 """One row an answer; labels and confidence are JSON lists. Copies of a request under shadow have
-its id, and another source."""
+its id, and another source. `crc` is `openautoglm.feedback.answers.Answer`'s."""
 labels = _numbered(
-    "labels", sa.Column("request_id", sa.Text, unique=True), _time(), _text("labels")
+    "labels",
+    *(_service(), _text("request_id"), _time(), _text("labels")),
+    sa.UniqueConstraint("request_id", "service"),
 )
-"""The label that stands for each request, a JSON list."""
+"""The label that stands for each request of a service, a JSON list."""
 requests = _numbered(
     "requests",
-    *(_text("request_id"), sa.Column("place", sa.Integer, nullable=False)),
+    *(_service(), _text("request_id"), sa.Column("place", sa.Integer, nullable=False)),
     *(_time(), _text("input")),
-    sa.UniqueConstraint("request_id", "place"),
+    sa.UniqueConstraint("request_id", "service", "place"),
 )
 """Rows of the requests in the sample, each as JSON."""
+
+
+def of_service(table: sa.Table, service: str) -> sa.ColumnElement[bool]:
+    """Which rows of a table count for a service.
+
+    Args:
+        table: `answers`, `labels` or `requests`.
+        service: Its name.
+    """
+    if table is answers:
+        keys = sa.select(sources.c.key).where(sources.c.name == service)
+        return answers.c.source.in_(keys)
+    return table.c.service.in_((service, ""))
 
 
 class Database:
@@ -116,7 +141,7 @@ class Database:
                 pass
         with self._told(), self._engine.connect() as connection:
             if self._sqlite:
-                connection.execution_options(**{_READING: True})
+                connection.execution_options(**{_BEGIN: "begin deferred"})
             with connection.begin():
                 yield connection
 
@@ -133,6 +158,7 @@ class Database:
             if not self._sqlite:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             if not self._made:
+                upgrade(connection, metadata)
                 metadata.create_all(connection)
             yield connection
         self._made = True
@@ -160,6 +186,19 @@ class Database:
             postgresql.insert(table).on_conflict_do_nothing().inline(), told
         ).rowcount
 
+    def wipe(self) -> None:
+        """Leave nothing of removed rows in the files beside a SQLite store.
+
+        PostgreSQL's own vacuum does this for its files.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        if self._sqlite:
+            with self._told(), self._engine.connect() as connection:
+                connection.execution_options(**{_BEGIN: ""})  # no transaction may be open
+                connection.exec_driver_sql("pragma wal_checkpoint(truncate)").close()
+
     def close(self) -> None:
         """End the connections."""
         self._engine.dispose()
@@ -168,6 +207,7 @@ class Database:
         connection.isolation_level = None  # transactions begin when we say so
         connection.execute("pragma journal_mode=wal").close()
         connection.execute(f"pragma synchronous={self._synchronous}").close()
+        connection.execute("pragma secure_delete=on").close()  # of a removed text nothing stays
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -205,5 +245,5 @@ def _make(file: Path, url: str) -> None:
 
 def _begin(connection: sa.Connection) -> None:
     # A transaction that reads before it writes could not go on when another wrote meanwhile.
-    kind = "deferred" if connection.get_execution_options().get(_READING) else "immediate"
-    connection.exec_driver_sql(f"begin {kind}")
+    if begin := connection.get_execution_options().get(_BEGIN, "begin immediate"):
+        connection.exec_driver_sql(begin)

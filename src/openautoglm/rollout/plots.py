@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 
+from openautoglm.config.drift import DriftSettings
 from openautoglm.reports.curves import CHALLENGER, CHAMPION, GOOD, NEUTRAL, WORSE, Curve, Plot
 from openautoglm.rollout.course import Step
 from openautoglm.rollout.points import Arm, Point
@@ -14,7 +15,7 @@ _QUANTILES = (("p50", ":"), ("p95", "--"), ("p99", "-"))
 
 
 def plots(steps: Sequence[Step], points: Sequence[Point]) -> Iterator[Plot]:
-    """Weight, errors, latency, answers, and one plot of evidence a metric.
+    """Weight, errors, latency, answers, their drift, and one plot of evidence a metric.
 
     Args:
         steps: The rollout's course.
@@ -35,6 +36,7 @@ def plots(steps: Sequence[Step], points: Sequence[Point]) -> Iterator[Plot]:
     sure = _by_arm(points, "confidence {}", lambda arm: _scaled(arm.confidence), "--")
     agreed = _curve(points, "agreement", lambda point: _scaled(point.agreement), NEUTRAL)
     yield Plot("agreement and confidence, %", [agreed, *sure], marks)
+    yield Plot("prediction drift: 0 is alike, 1 nothing in common", _drift(points), marks)
     for metric in dict.fromkeys(name for point in points for name in point.evidence):
         yield _evidence(metric, points, marks)
 
@@ -69,6 +71,16 @@ def _evidence(metric: str, points: Sequence[Point], marks: Sequence[float]) -> P
     return Plot(
         f"evidence of {metric}, logarithm", curves, marks, level, floor=-level, ceiling=2.5 * level
     )
+
+
+def _drift(points: Sequence[Point]) -> list[Curve]:
+    """With the size that counts as drift where nobody asked for another, to see it against."""
+    known = [point for point in points if point.drift is not None]
+    size = DriftSettings().categorical
+    return [
+        _curve(points, "drift", attrgetter("drift"), NEUTRAL),
+        _curve(known, f"matters from {size:g}", lambda _: size, NEUTRAL, ":"),
+    ]
 
 
 def _by_arm(

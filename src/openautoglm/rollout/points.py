@@ -72,7 +72,8 @@ class Point:
         challenger: Its counts.
         agreement: Share of the copied requests that both answered alike; None without any.
         drift: How differently the two spread their answers over the classes, as
-            `openautoglm drift` measures it: 0 alike, 1 not at all; None when nobody looked.
+            `openautoglm drift` measures it: 0 alike, 1 not at all; None while too few answers are
+            known, `openautoglm.rollout.figures.spread`.
         evidence: By metric, under the names of the settings.
     """
 

@@ -63,7 +63,7 @@ def signs(found: Sequence[Point]) -> str:
     if champion is not None and challenger is not None:
         told.append(f"confidence (champion {champion:.3f}, challenger {challenger:.3f})")
     if (drift := _newest(one.drift for one in reversed(found))) is not None:
-        told.append(f"prediction drift (effect {drift:.3f})")
+        told.append(f"prediction drift (Cramer's V {drift:.3f}: 0 is alike, 1 nothing in common)")
     return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
 
 

@@ -8,6 +8,7 @@ from openautoglm.config.feedback import Feedback
 from openautoglm.feedback.answers import Source
 from openautoglm.feedback.recorder import Recorder
 from openautoglm.feedback.store import FeedbackStore
+from openautoglm.inference.package import NumericInput
 from openautoglm.serving.http.feedback import TakeFeedback
 from openautoglm.serving.loaded import Loaded
 
@@ -46,7 +47,10 @@ def keep(loaded: Loaded, url: str, settings: Feedback, *, rows: int) -> Kept:
         loaded.labels,
     )
     # A label that is acknowledged must outlive the machine; the answers may lose a moment.
-    recorder = Recorder(FeedbackStore(url, durable=False), source, settings)
-    take = TakeFeedback(FeedbackStore(url), rows=rows, behind=lambda: recorder.failing)
+    numbers = isinstance(loaded.input, NumericInput)
+    recorder = Recorder(FeedbackStore(url, durable=False), source, settings, numbers=numbers)
+    take = TakeFeedback(
+        FeedbackStore(url), identity.name, rows=rows, behind=lambda: recorder.failing
+    )
     recorder.start()
     return Kept(recorder, take)

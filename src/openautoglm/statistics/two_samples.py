@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import kolmogorov
-from scipy.stats import chi2
+from scipy.special import chdtrc, chdtri, kolmogorov
 
 
 class Effect(NamedTuple):
@@ -47,7 +46,7 @@ def smallest_distance(n: int, m: int, alpha: float) -> float:
     return min(1.0, math.sqrt(-math.log(alpha / 2) / 2 * (n + m) / (n * m)))
 
 
-def cramers_v(counts: NDArray[np.int64]) -> Effect:
+def cramers_v(counts: NDArray[np.int64] | NDArray[np.float64]) -> Effect:
     """Cramer's V of a table, corrected for bias (Bergsma, J. Korean Stat. Soc. 2013).
 
     Without the correction V grows with the number of classes: a hundred classes in two equal
@@ -56,7 +55,8 @@ def cramers_v(counts: NDArray[np.int64]) -> Effect:
     1954).
 
     Args:
-        counts: `int64[2, k]`, one row a sample, each with at least one observation.
+        counts: `[2, k]`, one row a sample, each with at least one observation; as they were
+            counted, or `evened`.
     """
     table = _pooled(counts.astype(np.float64))
     n, k = table.sum(), table.shape[1]
@@ -67,7 +67,37 @@ def cramers_v(counts: NDArray[np.int64]) -> Effect:
     excess = max(0.0, statistic / n - (k - 1) / (n - 1))
     widths = [side - (side - 1) ** 2 / (n - 1) for side in table.shape]
     size = math.sqrt(min(1.0, excess / (min(widths) - 1))) if min(widths) > 1 else 0.0
-    return Effect(size, float(chi2.sf(statistic, k - 1)))
+    return Effect(size, float(chdtrc(k - 1, statistic)))
+
+
+def evened(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The same shares in two samples of equal size, which tell as much as the two together.
+
+    Cramer's V of unequal samples is smaller than of equal ones with the same shares: its square
+    has the factor `nm / (n + m)**2`. The size is the harmonic mean of both, `2nm / (n + m)`: then
+    the variance of a difference of shares, `p (1 - p) (1/n + 1/m)`, is what it was, and with it
+    `cramers_v`'s correction and p-value.
+
+    Args:
+        counts: `int64[2, k]`, one row a sample, each with at least one observation.
+    """
+    sizes = counts.sum(1, keepdims=True).astype(np.float64)
+    even: NDArray[np.float64] = counts / sizes * (2 / (1 / sizes).sum())
+    return even
+
+
+def smallest_association(n: float, k: int, alpha: float) -> float:
+    """The Cramer's V that two samples of n rows each, of k classes, exceed with chance alpha.
+
+    Of equally distributed samples, by the limiting distribution of the chi-square statistic.
+
+    Args:
+        n: Above 0.
+        k: At least 2.
+        alpha: In (0, 1).
+    """
+    excess = float(chdtri(k - 1, alpha)) - (k - 1)
+    return min(1.0, math.sqrt(max(0.0, excess) / (2 * n)))
 
 
 def _pooled(counts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,12 +30,16 @@ class TakeFeedback:
 
     Args:
         store: Where answers and labels are.
+        service: Whose answers take labels here.
         rows: Most labels of one request.
         behind: Whether answers are missing in the store now, because it does not take them.
     """
 
-    def __init__(self, store: FeedbackStore, *, rows: int, behind: Callable[[], bool]) -> None:
+    def __init__(
+        self, store: FeedbackStore, service: str, *, rows: int, behind: Callable[[], bool]
+    ) -> None:
         self._store = store
+        self._service = service
         self._rows = rows
         self._behind = behind
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="labels")
@@ -61,12 +65,13 @@ class TakeFeedback:
 
     async def _label(self, request_id: str, labels: list[str]) -> Standing:
         loop = asyncio.get_running_loop()
+        call = partial(self._store.label, self._service, request_id, labels)
         for wait in _WAITS:
             try:
-                return await loop.run_in_executor(self._pool, self._store.label, request_id, labels)
+                return await loop.run_in_executor(self._pool, call)
             except UnknownAnswerError:
                 await asyncio.sleep(wait)
-        return await loop.run_in_executor(self._pool, self._store.label, request_id, labels)
+        return await loop.run_in_executor(self._pool, call)
 
     def _read(self, value: Any) -> tuple[str, list[str], bool]:
         """Id and labels, and whether they were a list."""
