@@ -20,6 +20,11 @@ SETTINGS = {
     "shadow": {"percent": 50, "seconds": 1},
     "steps": [20, 50],
     "step_seconds": 1,
+    # On a busy machine a good one has a slow moment, too.
+    "metrics": {"errors": {"margin": 5}, "slow": {"objective_ms": 5000, "margin": 10}},
+}
+STRICT = {
+    **SETTINGS,
     "metrics": {"errors": {"margin": 5}, "slow": {"objective_ms": 100, "margin": 10}},
 }
 GOOD_COURSE = ["pending", "shadow", "canary", "canary", "promoting", "promoted"]
@@ -52,11 +57,12 @@ def course(small):
 @pytest.mark.parametrize("later", [False, True], ids=["before acting", "later"])
 @pytest.mark.parametrize("place", range(len(GOOD_COURSE)))
 def test_a_good_one_is_promoted_wherever_its_controller_dies(small, place, later):
+    small.deploy(rollout=SETTINGS)
     before = small.status().roles["champion"].release.version
     challenger = "2" if before == "1" else "1"
     with Traffic(small.port, clients=4, texts=CHARACTERS) as traffic:
         rounds(small, traffic, challenger, place, later)
-        until(lambda: course(small)[-1] == "promoted", seconds=60, what="the promotion")
+        until(lambda: course(small)[-1] == "promoted", what="the promotion")
         until(
             lambda: (
                 {role: (of.release.version, of.weight) for role, of in small.status().roles.items()}
@@ -71,10 +77,11 @@ def test_a_good_one_is_promoted_wherever_its_controller_dies(small, place, later
 @pytest.mark.parametrize("later", [False, True], ids=["before acting", "later"])
 @pytest.mark.parametrize("place", range(len(SLOW_COURSE)))
 def test_a_slow_one_is_rolled_back_wherever_its_controller_dies(small, place, later):
+    small.deploy(rollout=STRICT)
     before = small.status().roles["champion"].release.version
     with Traffic(small.port, clients=4, texts=CHARACTERS) as traffic:
         rounds(small, traffic, SLOW, place, later)
-        until(lambda: course(small)[-1] == "rolled_back", seconds=60, what="the rollback")
+        until(lambda: course(small)[-1] == "rolled_back", what="the rollback")
         until(lambda: list(small.status().roles) == ["champion"], what="the champion alone")
     assert course(small) == SLOW_COURSE
     assert set(traffic.versions()) == {before}
@@ -84,18 +91,18 @@ def test_a_slow_one_is_rolled_back_wherever_its_controller_dies(small, place, la
 def rounds(small, traffic, challenger, place, later):
     """Start a rollout, and kill the controller when it has come to a place."""
     number = len(decisions(small))
-    command = small.start("rollout", "start", "small", "--challenger", challenger)
-    until(lambda: len(decisions(small)) > number, seconds=60, what="the beginning")
-    until(lambda: len(course(small)) > place, seconds=60, what=f"place {place}")
-    if later:
-        seen = traffic.good + random.Random(place).randint(1, 150)
-        until(lambda: traffic.good > seen, what="traffic")
-    pid = until(lambda: small.pids("controller").get("controller"), what="a controller")
-    os.kill(pid, signal.SIGKILL)
-    command.communicate(timeout=120)
+    with small.start("rollout", "start", "small", "--challenger", challenger) as command:
+        until(lambda: len(decisions(small)) > number, what="the beginning")
+        until(lambda: len(course(small)) > place, what=f"place {place}")
+        if later:
+            seen = traffic.good + random.Random(place).randint(1, 150)
+            until(lambda: traffic.good > seen, what="traffic")
+        pid = until(lambda: small.pids("controller").get("controller"), what="a controller")
+        os.kill(pid, signal.SIGKILL)
+        command.communicate()
 
 
 def check(small, traffic):
     assert all(sum(one.weights.values()) == 100 for one in read(small.folder.ledger))
     assert traffic.failures == []
-    until(lambda: small.status().healthy, seconds=30, what="health")
+    until(lambda: small.status().healthy, what="health")

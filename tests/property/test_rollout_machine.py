@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from openautoglm.rollout.ledger import recorded
-from openautoglm.rollout.look import Look, lacking
 from openautoglm.rollout.machine import decide
+from openautoglm.rollout.observation import Observation, lacking
 from openautoglm.rollout.state import progress
 from tests.support.rollout import METRICS, NEW, OLD, Rollout, verdicts
 
@@ -54,7 +54,9 @@ class Life(RuleBasedStateMachine):
             for name, found in evidence.items()
         }
         self.rollout.now += seconds
-        look = Look(self.rollout.now, ready and self.routed(), seen, missing, mismatch, confirmed)
+        look = Observation(
+            self.rollout.now, ready and self.routed(), seen, missing, mismatch, confirmed
+        )
         before = self.rollout.progress
         decision = decide(before, look)
         self.check(before, look, decision)

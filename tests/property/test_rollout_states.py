@@ -9,13 +9,13 @@ from functools import cache
 import pytest
 
 from openautoglm.rollout.ledger import recorded
-from openautoglm.rollout.look import Look, lacking
 from openautoglm.rollout.machine import decide
+from openautoglm.rollout.observation import Observation, lacking
 from openautoglm.rollout.state import Asked, follow
 from tests.support.rollout import START, Rollout, verdicts
 
 WISHES = ("promote", "force", "abort", "hold", "resume")
-QUICK = {"step_seconds": 1, "missing_seconds": 9, "steps": [5, 50]}
+QUICK = {"step_seconds": 1, "missing_seconds": 0.1, "steps": [5, 50]}
 LATE = 2
 DEADLINES = dict.fromkeys(("pending", "shadow", "step", "promoting", "held"), LATE)
 LOOKS = tuple(
@@ -23,7 +23,7 @@ LOOKS = tuple(
         (0, 1, LATE, -10),  # seconds
         (True, False),  # in force
         (None, "no_worse", "undecided", "worse"),
-        (None, 0, 9),  # seconds that something has been missing
+        (None, 0, 0.1, 0.2),  # seconds that something has been missing; patience is 0.1, or 0.2
         ("", "9 % for 5 %"),
         (True, False),  # confirmed
     )
@@ -32,7 +32,7 @@ LOOKS = tuple(
 
 def key(node):
     """What tells states apart."""
-    times = node.elapsed, node.held
+    times = node.elapsed, node.held, node.patience
     return node.state, node.back, node.step, node.cause, node.forced, times
 
 
@@ -117,7 +117,7 @@ def seen_as(look):
     seconds, in_force, verdict, missing, mismatch, confirmed = look
     evidence = {"errors": verdicts(verdict)["errors"]} if verdict else {}
     gone = {} if missing is None else {"no traffic": missing}
-    return Look(START + seconds, in_force, evidence, gone, mismatch, confirmed)
+    return Observation(START + seconds, in_force, evidence, gone, mismatch, confirmed)
 
 
 def every_kind():

@@ -10,8 +10,8 @@ from openautoglm.deploy.ledger import Record
 from openautoglm.deploy.release import Release
 from openautoglm.deploy.rollout_record import Measured
 from openautoglm.rollout.ledger import recorded
-from openautoglm.rollout.look import Look
 from openautoglm.rollout.machine import decide
+from openautoglm.rollout.observation import Observation
 from openautoglm.rollout.plan import requested, started
 from openautoglm.rollout.state import progress
 
@@ -97,7 +97,7 @@ class Rollout:
     def look(self, seconds: float = 1, *, in_force: bool = True, evidence=None, **seen):
         """Time passes, and the rollout looks once; what it decided, or None."""
         self.now += seconds
-        look = Look(self.now, in_force, evidence if evidence is not None else {}, **seen)
+        look = Observation(self.now, in_force, evidence if evidence is not None else {}, **seen)
         found = decide(self.progress, look)
         if found:
             self.records.append(recorded(self.progress, found, look))

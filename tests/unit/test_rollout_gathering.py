@@ -13,6 +13,7 @@ from openautoglm.deploy.release import Release
 from openautoglm.feedback.reading import Arm, Cursor, News
 from openautoglm.rollout.gathering import gathered, keep, mismatch, take
 from openautoglm.rollout.metrics import counted, labelled
+from openautoglm.rollout.missing import missing
 from openautoglm.rollout.state import Progress
 from openautoglm.routing.counts import Counts, Look, Totals
 
@@ -49,6 +50,7 @@ def standing(state="canary", step=1, back=None):
         elapsed=0.0,
         held=0.0,
         at=1000.0,
+        patience=60.0,
     )
 
 
@@ -122,6 +124,28 @@ def test_a_wrong_split_is_an_alarm_and_looks_across_a_change_are_none(tmp_path):
     for _ in range(20):
         more(known, standing(step=2), look(counts(50), counts(50)))
     assert mismatch(known, standing(step=2)) == ""
+
+
+@pytest.mark.parametrize(
+    ("stage", "copied", "told"),
+    [
+        ("shadow", 0, ["requests come over gRPC only"]),
+        ("shadow", 5, []),
+        ("canary", 0, []),
+    ],
+)
+def test_requests_whose_copies_nobody_counts_are_told_apart_from_none(
+    stage, copied, told, tmp_path
+):
+    progress = standing(stage, 0 if stage == "shadow" else 1)
+    known = gathered(progress, stage, tmp_path / "none")
+    one = replace(look(counts(9), counts(0)), copies={}, copied={release("1").key: counts(copied)})
+    more(known, progress, one, now=1100.0)
+    found = missing(known, progress, problem="", silent=False, now=1100.0)
+    about_requests = [why for why in found if "requests" in why]
+    assert [why.partition(",")[0] for why in about_requests] == told
+    later = missing(known, progress, problem="", silent=False, now=1160.0)
+    assert bool(told) != ("no requests come in" in later)
 
 
 def test_slow_answers_are_those_above_the_objective():

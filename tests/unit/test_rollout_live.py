@@ -1,8 +1,11 @@
-"""What a rollout does when its ledger has no room."""
+"""What a rollout does when its ledger has no room, or the feedback store hangs."""
 
 from __future__ import annotations
 
 import errno
+import threading
+from threading import Event
+from time import time
 
 import pytest
 
@@ -11,14 +14,19 @@ from openautoglm.config.service import Service
 from openautoglm.deploy.desired import Desired
 from openautoglm.deploy.ledger import append, read
 from openautoglm.deploy.local.folder import ServiceFolder
-from openautoglm.rollout import live
-from openautoglm.rollout.ledger import FileLedger
+from openautoglm.errors import StoreError
+from openautoglm.rollout import feedback_reader, live
+from openautoglm.rollout.ledger import FileLedger, recorded
 from openautoglm.rollout.machine import Decision
-from openautoglm.rollout.plan import started
+from openautoglm.rollout.observation import Observation
+from openautoglm.rollout.plan import requested, started
+from openautoglm.rollout.state import progress
+from openautoglm.rollout.telling import read_told
 from tests.unit.test_rollout_gathering import SETTINGS, release
 from tests.unit.test_rollout_settling import record
 
 DESIRED = Desired(generation=1, name="small", service=Service(model="models:/small/1"))
+WAIT = 60
 BACK = Decision("rolled_back", None, 1, "", "worse", False)
 
 
@@ -63,3 +71,33 @@ def test_one_that_cannot_be_written_yet_gives_way_to_a_person(folder, monkeypatc
     assert read(folder.ledger)[-1].note == "of somebody else"
     assert rollout.in_force(records) == records[-1]
     rollout.close()
+
+
+def test_a_store_that_never_answers_delays_no_look(folder, monkeypatch):
+    asked, go = Event(), Event()
+
+    def hang(*_, **__):
+        asked.set()
+        go.wait()
+        raise StoreError("it is gone")
+
+    monkeypatch.setattr(feedback_reader, "exists", lambda _: True)
+    monkeypatch.setattr(feedback_reader, "begin", hang)
+    monkeypatch.setattr(live, "_LOOK_SECONDS", 0.0)
+    records = read(folder.ledger)
+    shadow = Decision("shadow", None, 0, "", "ready", False)
+    append(folder.ledger, recorded(progress(records), shadow, Observation(time(), True)))
+    rollout = live.LiveRollout(folder)
+    rollout.look(read(folder.ledger), DESIRED, None, (), "")
+    assert asked.wait(WAIT)
+    before = read_told(folder.root).time
+    rollout.look(read(folder.ledger), DESIRED, None, (), "")
+    assert read_told(folder.root).time > before
+    append(folder.ledger, requested(read(folder.ledger), "abort", by="test"))
+    rollout.look(read(folder.ledger), DESIRED, None, (), "")
+    assert read(folder.ledger)[-1].rollout.state == "rolled_back"
+    go.set()
+    rollout.close()
+    for thread in threading.enumerate():
+        if thread.name == "feedback":
+            thread.join()

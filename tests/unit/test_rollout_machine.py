@@ -144,6 +144,54 @@ def test_it_goes_on_by_itself_where_it_was_when_nothing_is_missing():
     assert rollout.progress.seconds_here(rollout.now) == 100
 
 
+def quiet(rollout, gap, until):
+    """Requests with gaps between them, till some time; what was decided meanwhile."""
+    found = []
+    while rollout.now < until:
+        for silent in range(1, gap + 1):
+            gone = {"no requests": silent} if silent >= 60 and silent < gap else {}
+            if rollout.look(1, missing=gone, evidence=UNDECIDED):
+                found.append(rollout.where)
+    return found
+
+
+def test_requests_that_come_seldom_hold_it_once_and_not_with_each_of_them():
+    rollout = at_place("canary 1")
+    found = quiet(rollout, 300, rollout.now + 6 * 3600)
+    assert found == ["held canary 1: missing", "canary 1"]
+    assert rollout.progress.patience == 600
+
+
+@pytest.mark.parametrize(("place", "deadline"), [("canary 1", DAY), ("shadow", 3600)])
+def test_what_comes_and_goes_holds_it_some_ten_times_before_a_deadline_at_most(place, deadline):
+    """However the pauses lie: each is as long as its patience makes worst."""
+    rollout, holds = at_place(place), 0
+    while rollout.progress.seconds_here(rollout.now) < deadline:
+        rollout.look(rollout.progress.patience, missing={"no requests": rollout.progress.patience})
+        holds += "missing" in rollout.where
+        rollout.look(1, evidence=UNDECIDED)
+    assert holds <= 10 + 8
+
+
+def test_silence_is_told_within_a_tenth_of_the_deadline_whatever_was_before():
+    rollout = at_place("canary 1")
+    rollout.look(60, missing={"no requests": 60})
+    rollout.look(DAY, evidence=UNDECIDED)
+    assert rollout.where == "canary 1"
+    assert rollout.look(8639, missing={"no requests": 8639}) is None
+    rollout.look(1, missing={"no requests": 8640})
+    assert rollout.where == "held canary 1: missing"
+
+
+def test_while_something_is_missing_nothing_goes_on_held_or_not():
+    rollout = at_place("canary 1")
+    rollout.look(60, missing={"no requests": 60})
+    rollout.look(3600, evidence=UNDECIDED)
+    assert rollout.look(STEP, missing={"no requests": 61}, evidence=GOOD) is None
+    rollout.look(1, evidence=GOOD)
+    assert rollout.where == "canary 2"
+
+
 def test_what_is_missing_for_a_moment_only_delays():
     rollout = at_place("canary 1")
     assert rollout.look(STEP, missing={"no traffic": 1}, evidence=GOOD) is None

@@ -86,18 +86,20 @@ def test_they_are_the_same_after_the_ledger_had_them():
 
 @pytest.mark.parametrize("edge", LATENCY_EDGES)
 def test_slow_is_what_telemetry_can_count(edge):
-    check_objective(settings(metrics={"slow": {"objective_ms": edge * 1000}}), LATENCY_EDGES)
+    check_objective(
+        settings(metrics={"slow": {"objective_ms": edge * 1000}}).metrics, LATENCY_EDGES
+    )
 
 
 def test_an_objective_between_two_edges_is_refused_with_all_of_them():
     with pytest.raises(ConfigError) as caught:
-        check_objective(settings(metrics={"slow": {"objective_ms": 120}}), LATENCY_EDGES)
+        check_objective(settings(metrics={"slow": {"objective_ms": 120}}).metrics, LATENCY_EDGES)
     assert "120" in str(caught.value)
     assert "100, 150, 200" in caught.value.allowed
 
 
 def test_an_objective_that_is_not_compared_needs_no_edge():
-    check_objective(settings(metrics={"slow": None}), LATENCY_EDGES)
+    check_objective(settings(metrics={"slow": None}).metrics, LATENCY_EDGES)
 
 
 def test_every_key_is_described():

@@ -16,11 +16,11 @@ rollout_app = typer.Typer(
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The service.")]
 
 
-def _folder(project: Path | None, name: str | None) -> ServiceFolder:
+def _folder(project: Path | None, name: str | None, *, deleted: bool = False) -> ServiceFolder:
     from openautoglm.cli.services import one_service
     from openautoglm.config.project import find_project
 
-    return one_service(find_project(project), name)
+    return one_service(find_project(project), name, deleted=deleted)
 
 
 @rollout_app.command()
@@ -58,10 +58,10 @@ def history(
     name: Name = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a record a line.")] = False,
 ) -> None:
-    """Print what was decided, why, and by whom."""
+    """Print what was decided, why, and by whom, also of a service that was deleted."""
     from openautoglm.cli.rollouts import history as run
 
-    run(_folder(context.obj, name), as_json=as_json)
+    run(_folder(context.obj, name, deleted=True), as_json=as_json)
 
 
 @rollout_app.command()

@@ -63,7 +63,7 @@ def start(folder: ServiceFolder, challenger: str, *, immediate: bool, seconds: f
                 f"{folder.name} is not deployed", hint="openautoglm deploy -c config.yaml"
             )
         settings = desired.service.rollout
-        check_objective(settings, LATENCY_EDGES)
+        check_objective(settings.metrics, LATENCY_EDGES)
         found = _challenger(folder, desired, records[-1], challenger)
         check_room(folder)
         models = ModelStore(folder.project)
@@ -255,9 +255,7 @@ def _metrics(told: Told) -> Table:
             for value, n in zip(one.values, one.n, strict=True)
         ]
         low, high = (100 * bound for bound in one.interval)
-        colour = _COLOURS[one.verdict]
-        verdict = f"[{colour}]{one.verdict.replace('_', ' ')}[/]"
-        if one.verdict == "undecided" and one.needed:
-            verdict += f", about {one.needed} more {one.unit} would decide"
+        colour = _COLOURS["no_worse" if one.passed and one.verdict != "worse" else one.verdict]
+        verdict = f"[{colour}]{one.word}[/]"
         table.add_row(one.metric, *arms, f"{low:+.2f} to {high:+.2f} points", verdict)
     return table

@@ -25,6 +25,8 @@ from openautoglm.routing.counts import Counts, Look, Totals
 _TOTALS = TypeAdapter(Totals | None)
 _FIGURES = TypeAdapter(Figures)
 _VERSION = 1
+_AWAITED = ("requests", "uncounted", "labels", "telemetry", "replicas", "router")
+"""What may be missing; `uncounted` are requests that have copies of which nobody knows the end."""
 _SETTLED = 2
 """Looks after a change that may have requests of the split before it: gateways tell what they
 have counted with some delay."""
@@ -83,7 +85,7 @@ def gathered(progress: Progress, stage: Stage, kept: Path) -> Gathered:
         cursor=None,
         comparison=Comparison(metrics(progress.settings, stage), alpha=alpha(progress.settings)),
         split=split.start(),
-        last={"requests": now, "labels": now, "telemetry": now, "replicas": now, "router": now},
+        last=dict.fromkeys(_AWAITED, now),
     )
     try:
         told = json.loads(kept.read_text(encoding="utf-8"))
@@ -143,7 +145,7 @@ def take(
         known: What is known; changed here.
         progress: Where the rollout stands.
         look: At the gateways.
-        news: Of the feedback; None when its store did not answer.
+        news: Of the feedback; None when nothing was read of it.
         now: Seconds since 1970.
         in_force: Whether the routes are those of the ledger.
         edges: Seconds that latencies are counted by.
@@ -163,6 +165,8 @@ def take(
         known.split = split.add(known.split, *(np.asarray(part) for part in parts))
     if champion.requests or challenger.requests:
         known.last["requests"] = now
+    if known.stage == "shadow" and look.variants.get(progress.champion.key, Counts()).requests:
+        known.last["uncounted"] = now
     if not look.missing:
         known.last["telemetry"] = now
     known.totals = look.totals

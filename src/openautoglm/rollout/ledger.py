@@ -14,8 +14,8 @@ from openautoglm.deploy import ledger
 from openautoglm.deploy.ledger import Record
 from openautoglm.deploy.release import Release, Role
 from openautoglm.deploy.rollout_record import Measured, RolloutRecord
-from openautoglm.rollout.look import Look
 from openautoglm.rollout.machine import Decision
+from openautoglm.rollout.observation import Observation
 from openautoglm.rollout.state import Progress
 
 
@@ -64,13 +64,13 @@ class FileLedger:
         return ledger.read(self.path)
 
 
-def recorded(progress: Progress, decision: Decision, look: Look) -> Record:
+def recorded(progress: Progress, decision: Decision, seen: Observation) -> Record:
     """A decision as the ledger's next record: where the rollout stands, and who serves what.
 
     Args:
         progress: Where it stood.
         decision: What comes next.
-        look: What it was decided on.
+        seen: What it was decided on.
     """
     releases, weights, shadow = _traffic(progress, decision)
     told = RolloutRecord(
@@ -81,13 +81,13 @@ def recorded(progress: Progress, decision: Decision, look: Look) -> Record:
         cause=decision.cause,
         reason=decision.reason,
         forced=decision.forced,
-        evidence=_evidence(progress.settings, look.evidence),
-        missing=tuple(look.missing),
+        evidence=_evidence(progress.settings, seen.evidence),
+        missing=tuple(seen.missing),
         settings_digest=settings_digest(progress.settings),
         data=progress.data,
     )
     return Record(
-        time=datetime.fromtimestamp(look.now, UTC).isoformat(timespec="milliseconds"),
+        time=datetime.fromtimestamp(seen.now, UTC).isoformat(timespec="milliseconds"),
         kind="rollout",
         by=decision.by,
         releases=releases,

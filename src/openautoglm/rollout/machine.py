@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from openautoglm.deploy.rollout_record import Cause, Place, State
-from openautoglm.rollout.look import Look, lacking, worse
+from openautoglm.rollout.observation import Observation, lacking, worse
 from openautoglm.rollout.state import Asked, Progress
 
 _CLOCK_SECONDS = 5.0
@@ -54,34 +54,34 @@ class Decision:
         return self.state == "rolled_back"
 
 
-def decide(progress: Progress, look: Look) -> Decision | None:
+def decide(progress: Progress, seen: Observation) -> Decision | None:
     """The next decision; None while everything stays as it is.
 
     Args:
         progress: From the ledger.
-        look: What is seen now.
+        seen: What is seen now.
     """
     if progress.ended:
         return None
     if progress.asked:
-        return _answer(progress, progress.asked, look)
-    if bad := worse(progress, look):
+        return _answer(progress, progress.asked, seen)
+    if bad := worse(progress, seen):
         return _end(progress, bad)
-    if look.now < progress.at - _CLOCK_SECONDS:
-        gone = progress.at - look.now
+    if seen.now < progress.at - _CLOCK_SECONDS:
+        gone = progress.at - seen.now
         return _stay(progress, f"the clock went back by {gone:.0f} s: time counts on from here")
     if progress.state == "held":
-        return _held(progress, look)
+        return _held(progress, seen)
     if progress.state == "pending":
-        return _pending(progress, look)
+        return _pending(progress, seen)
     if progress.state == "promoting":
-        return _promoting(progress, look)
-    return _compare(progress, look)
+        return _promoting(progress, seen)
+    return _compare(progress, seen)
 
 
-def _answer(progress: Progress, asked: Asked, look: Look) -> Decision:
+def _answer(progress: Progress, asked: Asked, seen: Observation) -> Decision:
     """To a person's request; a refusal leaves everything as it is and says why."""
-    bad = worse(progress, look)
+    bad = worse(progress, seen)
     if asked.wish == "abort":
         return _end(progress, "a person ended it", by=asked.by)
     if asked.wish == "promote" and asked.forced:
@@ -91,7 +91,7 @@ def _answer(progress: Progress, asked: Asked, look: Look) -> Decision:
     if progress.place == "promoting":
         return _stay(progress, f"refused to {asked.wish}: it is being promoted; abort ends it")
     if asked.wish == "promote":
-        if missing := lacking(progress, look):
+        if missing := lacking(progress, seen):
             return _stay(progress, f"refused to promote: {'; '.join(missing)}")
         return _promote(progress, "no worse, and a person waits no longer", by=asked.by)
     if asked.wish == "hold":
@@ -101,50 +101,50 @@ def _answer(progress: Progress, asked: Asked, look: Look) -> Decision:
     return _go_on(progress, "a person resumes it", by=asked.by)
 
 
-def _pending(progress: Progress, look: Look) -> Decision | None:
+def _pending(progress: Progress, seen: Observation) -> Decision | None:
     settings = progress.settings
-    if look.in_force:
+    if seen.in_force:
         if progress.forced:
             return _promote(progress, "a person wants it at once")
         if settings.shadow.percent:
             return _enter(progress, "shadow", 0, "the challenger is ready")
         return _enter(progress, "canary", 1, "the challenger is ready")
-    if progress.seconds_here(look.now) >= settings.deadline.pending:
+    if progress.seconds_here(seen.now) >= settings.deadline.pending:
         return _end(progress, _late("the challenger was not ready", settings.deadline.pending))
     return None
 
 
-def _promoting(progress: Progress, look: Look) -> Decision | None:
-    if look.in_force:
+def _promoting(progress: Progress, seen: Observation) -> Decision | None:
+    if seen.in_force:
         return _enter(progress, "promoted", progress.step, progress.reason)
     deadline = progress.settings.deadline.promoting
-    if progress.seconds_here(look.now) >= deadline:
+    if progress.seconds_here(seen.now) >= deadline:
         return _end(progress, _late("not all requests could move", deadline))
     return None
 
 
-def _compare(progress: Progress, look: Look) -> Decision | None:
+def _compare(progress: Progress, seen: Observation) -> Decision | None:
     """Shadow and canary: both serve, and evidence decides."""
     settings, shadow = progress.settings, progress.state == "shadow"
-    if look.mismatch:
-        return _hold(progress, "mismatch", look.mismatch)
-    long = [what for what, since in look.missing.items() if since >= settings.missing_seconds]
+    if seen.mismatch:
+        return _hold(progress, "mismatch", seen.mismatch)
+    long = [what for what, since in seen.missing.items() if since >= progress.patience]
     if long:
         return _hold(progress, "missing", "; ".join(long))
-    here, missing = progress.seconds_here(look.now), lacking(progress, look)
+    here, missing = progress.seconds_here(seen.now), lacking(progress, seen)
     if not missing and here >= (settings.shadow.seconds if shadow else settings.step_seconds):
         return _onwards(progress, "no worse than the champion")
     deadline = settings.deadline.shadow if shadow else settings.deadline.step
     if here < deadline:
         return None
-    return _undecided(progress, look, _late("; ".join(missing), deadline))
+    return _undecided(progress, seen, _late("; ".join(missing), deadline))
 
 
-def _undecided(progress: Progress, look: Look, reason: str) -> Decision:
+def _undecided(progress: Progress, seen: Observation, reason: str) -> Decision:
     """At a deadline; what is missing is never passed over."""
     if progress.settings.undecided == "abort":
         return _end(progress, reason)
-    if look.missing or not look.in_force:
+    if seen.missing or not seen.in_force:
         return _hold(progress, "missing", reason)
     last = progress.step == len(progress.settings.weights)
     if progress.settings.undecided == "continue" and not last:
@@ -152,19 +152,19 @@ def _undecided(progress: Progress, look: Look, reason: str) -> Decision:
     return _hold(progress, "undecided", reason)
 
 
-def _held(progress: Progress, look: Look) -> Decision | None:
+def _held(progress: Progress, seen: Observation) -> Decision | None:
     deadline = progress.settings.deadline.held
-    if progress.seconds_held(look.now) >= deadline:
+    if progress.seconds_held(seen.now) >= deadline:
         return _end(progress, _late(f"held: {progress.reason}", deadline))
     if progress.cause == "missing":
-        if not look.missing and look.in_force:
+        if not seen.missing and seen.in_force:
             return _go_on(progress, "what was missing is there")
         return None
-    if progress.cause not in ("undecided", "confirm") or lacking(progress, look):
+    if progress.cause not in ("undecided", "confirm") or lacking(progress, seen):
         return None
     if progress.cause == "undecided":
         return _onwards(progress, "no worse than the champion")
-    if look.confirmed and progress.settings.confirm != "person":
+    if seen.confirmed and progress.settings.confirm != "person":
         return _promote(progress, f"no worse than the champion; {progress.settings.confirm} agrees")
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from openautoglm.config.rollout import RolloutSettings
+from openautoglm.config.rollout import Metrics, RolloutSettings
 from openautoglm.deploy.ledger import Record, now
 from openautoglm.deploy.release import Release, Role
 from openautoglm.deploy.rollout_record import Request, RolloutRecord, Wish
@@ -13,22 +13,25 @@ from openautoglm.rollout.ledger import settings_digest
 from openautoglm.rollout.state import progress
 
 
-def check_objective(settings: RolloutSettings, edges: Sequence[float]) -> None:
+def check_objective(
+    metrics: Metrics, edges: Sequence[float], where: str = "config.yaml, key rollout"
+) -> None:
     """See that slow answers can be counted exactly.
 
     Args:
-        settings: The rollout's.
+        metrics: What is compared.
         edges: Seconds up to which the telemetry in use counts answers.
+        where: What they are set in, for messages.
 
     Raises:
         ConfigError: The objective lies between two of them.
     """
-    slow = settings.metrics.slow
+    slow = metrics.slow
     if slow is None or any(abs(slow.objective_ms - 1000 * edge) < 1e-6 for edge in edges):
         return
     raise ConfigError(
         f"`slow.objective_ms` is {slow.objective_ms:g}, up to which nobody counts answers",
-        where="config.yaml, key rollout.metrics.slow.objective_ms",
+        where=f"{where}.metrics.slow.objective_ms",
         allowed=", ".join(f"{1000 * edge:g}" for edge in edges),
     )
 

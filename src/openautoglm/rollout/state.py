@@ -13,7 +13,7 @@ from datetime import datetime
 from openautoglm.config.rollout import RolloutSettings
 from openautoglm.deploy.ledger import Record
 from openautoglm.deploy.release import Release
-from openautoglm.deploy.rollout_record import Cause, Place, State, Wish
+from openautoglm.deploy.rollout_record import Cause, Place, RolloutRecord, State, Wish
 
 _PLACES: dict[State, Place] = {
     "pending": "pending",
@@ -21,6 +21,9 @@ _PLACES: dict[State, Place] = {
     "canary": "canary",
     "promoting": "promoting",
 }
+_HOLDS = 10
+"""Patience grows to this part of a place's deadline, so it is held about as often at most for what
+comes and goes."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Progress:
         elapsed: Seconds at this place up to `at`, without those held.
         held: Seconds held at this place up to `at`.
         at: When the last record was written, seconds since 1970.
+        patience: Seconds that something may be missing before the rollout is held for it.
+        settled: Metrics that pairs of answers have shown to be no worse in the shadow, for good.
         asked: What a person asks for.
     """
 
@@ -74,6 +79,8 @@ class Progress:
     elapsed: float
     held: float
     at: float
+    patience: float
+    settled: tuple[str, ...] = ()
     asked: Asked | None = None
 
     @property
@@ -138,6 +145,7 @@ def _first(record: Record) -> Progress | None:
         elapsed=0.0,
         held=0.0,
         at=_seconds(record.time),
+        patience=told.settings.missing_seconds,
     )
 
 
@@ -160,6 +168,7 @@ def _next(before: Progress, record: Record) -> Progress:
     assert told is not None
     after = replace(
         before,
+        settled=before.settled or _settled(before, told),
         state=told.state,
         back=told.back,
         step=told.step,
@@ -169,6 +178,7 @@ def _next(before: Progress, record: Record) -> Progress:
         elapsed=before.seconds_here(now),
         held=before.seconds_held(now),
         at=now,
+        patience=_patience(before, after=told.state, now=now),
         asked=None,
     )
     if (after.place, after.step) != (before.place, before.step):
@@ -177,6 +187,32 @@ def _next(before: Progress, record: Record) -> Progress:
     if before.asked and resumed:
         return replace(after, elapsed=0.0, held=0.0)
     return replace(after, held=0.0) if before.asked else after
+
+
+def _settled(before: Progress, told: RolloutRecord) -> tuple[str, ...]:
+    """Which metrics need no evidence after the shadow.
+
+    Whether an answer is right does not depend on whose request it was, so pairs of answers speak
+    for what comes later; errors and times depend on the load, and are compared again.
+    """
+    if before.place != "shadow" or told.state != "canary":
+        return ()
+    seen = told.evidence.get("accuracy")
+    return ("accuracy",) if seen and seen.verdict == "no_worse" else ()
+
+
+def _patience(before: Progress, *, after: State, now: float) -> float:
+    """What came back by itself is waited for twice as long as it was away.
+
+    So sparse traffic fills no ledger; and silence is told within a tenth of the deadline.
+    """
+    came_back = before.state == "held" and before.cause == "missing" and after == before.back
+    if before.asked or not came_back:
+        return before.patience
+    deadline = before.settings.deadline
+    most = (deadline.shadow if before.back == "shadow" else deadline.step) / _HOLDS
+    away = before.patience + max(0.0, now - before.at)
+    return max(before.patience, min(2 * away, most))
 
 
 def _seconds(time: str) -> float:

@@ -10,20 +10,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from openautoglm.artifacts.folder import write_text
 from openautoglm.rollout.analysis.evidence import Evidence
-from openautoglm.rollout.look import Look, lacking
+from openautoglm.rollout.observation import Observation, lacking
 from openautoglm.rollout.state import Progress
 
 
-class _Seen(BaseModel):
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Standing(_Seen):
+class Standing(_Frozen):
     """One metric, in figures for people.
 
     Attributes:
         metric: Its name.
         verdict: So far.
+        settled: Whether it needs no more evidence, because pairs in the shadow were enough.
         unit: What `n` counts.
         n: Exposure of champion and challenger.
         values: Their rates; None without exposure.
@@ -33,14 +34,29 @@ class Standing(_Seen):
 
     metric: str
     verdict: str
+    settled: bool
     unit: str
     n: tuple[int, int]
     values: tuple[float | None, float | None]
     interval: tuple[float, float]
     needed: int | None
 
+    @property
+    def word(self) -> str:
+        """The verdict for people."""
+        if self.settled and self.verdict == "undecided":
+            return "no worse in the shadow"
+        needed = f", about {self.needed} more {self.unit} would decide" if self.needed else ""
+        open_ = self.verdict == "undecided"
+        return self.verdict.replace("_", " ") + (needed if open_ else "")
 
-class Told(_Seen):
+    @property
+    def passed(self) -> bool:
+        """Whether it keeps the challenger from nothing."""
+        return self.settled or self.verdict == "no_worse"
+
+
+class Told(_Frozen):
     """Where a rollout stands.
 
     Attributes:
@@ -63,18 +79,18 @@ def place(folder: Path) -> Path:
     return folder / "rollout.json"
 
 
-def tell(folder: Path, now: Progress, look: Look, evidence: Sequence[Evidence]) -> None:
+def tell(folder: Path, now: Progress, seen: Observation, evidence: Sequence[Evidence]) -> None:
     """Write it whole or not at all.
 
     Raises:
         OSError: The disk is full.
     """
     told = Told(
-        time=datetime.fromtimestamp(look.now, UTC).isoformat(timespec="milliseconds"),
+        time=datetime.fromtimestamp(seen.now, UTC).isoformat(timespec="milliseconds"),
         id=now.id,
-        seconds=now.seconds_here(look.now),
-        metrics=tuple(_standing(one) for one in evidence),
-        lacking=tuple(lacking(now, look)),
+        seconds=now.seconds_here(seen.now),
+        metrics=tuple(_standing(one, one.metric in now.settled) for one in evidence),
+        lacking=tuple(lacking(now, seen)),
     )
     write_text(place(folder), told.model_dump_json() + "\n")
 
@@ -87,10 +103,11 @@ def read_told(folder: Path) -> Told | None:
         return None
 
 
-def _standing(one: Evidence) -> Standing:
+def _standing(one: Evidence, settled: bool) -> Standing:
     return Standing(
         metric=one.metric,
         verdict=one.verdict.value,
+        settled=settled,
         unit=one.unit,
         n=(one.n0, one.n1),
         values=(one.value0, one.value1),

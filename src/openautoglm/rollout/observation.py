@@ -11,7 +11,7 @@ from openautoglm.rollout.verdict import Verdict
 
 
 @dataclass(frozen=True)
-class Look:
+class Observation:
     """What is seen of a rollout at one moment.
 
     Attributes:
@@ -33,29 +33,31 @@ class Look:
     confirmed: bool = False
 
 
-def lacking(progress: Progress, look: Look) -> list[str]:
+def lacking(progress: Progress, seen: Observation) -> list[str]:
     """What keeps the challenger from going on, in words; empty when the evidence is complete."""
     found = []
     for metric in progress.settings.metrics.used():
-        seen = look.evidence.get(metric)
-        if seen is None:
+        one = seen.evidence.get(metric)
+        if metric in progress.settled:
+            continue
+        if one is None:
             found.append(f"{metric}: nothing to compare")
-        elif Verdict(seen.verdict) is not Verdict.NO_WORSE:
-            needed = f" ({seen.needed} more would decide)" if seen.needed else ""
-            found.append(f"{metric}: {seen.verdict}{needed}")
-    found += look.missing
-    found += [look.mismatch] if look.mismatch else []
-    found += [] if look.in_force else ["the routes are not in force"]
+        elif Verdict(one.verdict) is not Verdict.NO_WORSE:
+            needed = f" ({one.needed} more would decide)" if one.needed else ""
+            found.append(f"{metric}: {one.verdict}{needed}")
+    found += seen.missing
+    found += [seen.mismatch] if seen.mismatch else []
+    found += [] if seen.in_force else ["the routes are not in force"]
     return found
 
 
-def worse(progress: Progress, look: Look) -> str:
+def worse(progress: Progress, seen: Observation) -> str:
     """Which metrics are worse; "" while the challenger has no traffic or a person overrules it."""
     if progress.place == "pending" or (progress.place == "promoting" and progress.forced):
         return ""
     found = [
         metric
         for metric in progress.settings.metrics.used()
-        if metric in look.evidence and Verdict(look.evidence[metric].verdict) is Verdict.WORSE
+        if metric in seen.evidence and Verdict(seen.evidence[metric].verdict) is Verdict.WORSE
     ]
     return f"worse than the champion: {', '.join(found)}" if found else ""
