@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
 import sys
 import threading
 from collections import Counter
@@ -18,8 +17,8 @@ from subprocess import PIPE, Popen
 from typing import NamedTuple, Self
 
 from openautoglm.routing.routes import Endpoint
-
-HOST = "127.0.0.1"
+from tests.support.ports import HOST
+from tests.support.wait import PATIENCE
 
 
 class Backend:
@@ -33,6 +32,7 @@ class Backend:
         load: Its ORCA report, if it makes one.
         capacity: Requests a second, one after the other; None answers at once.
         latency: Seconds that each request takes at least, any number at a time.
+        holds: Whether requests wait until they are let go.
         connections: Those that are open.
     """
 
@@ -44,6 +44,8 @@ class Backend:
         self.load: str | None = None
         self.capacity: float | None = None
         self.latency = 0.0
+        self.holds = False
+        self.held: list[_Connection] = []
         self.connections: set[asyncio.Transport] = set()
         self._free_at = 0.0
 
@@ -94,11 +96,13 @@ class _Connection(asyncio.Protocol):
                 return
             self._data = rest[length:]
             self._backend.seen.append(head.decode())
-            if self._backend.status is not None:
+            if self._backend.holds:
+                self._backend.held.append(self)
+            elif self._backend.status is not None:
                 due = self._backend.due(self._loop.time())
-                self._loop.call_at(due, self._answer)
+                self._loop.call_at(due, self.answer)
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
         if not self._transport.is_closing():
             self._transport.write(self._backend.answer())
 
@@ -145,6 +149,16 @@ class Backends:
         self._running[backend] = future.result()
         return backend
 
+    def let_go(self, backend: Backend) -> None:
+        """Answer what it holds, and what comes from now on."""
+
+        def answer() -> None:
+            backend.holds = False
+            for connection in backend.held:
+                connection.answer()
+
+        self._loop.call_soon_threadsafe(answer)
+
     def end(self, backend: Backend) -> None:
         """Close its port and break its connections."""
         server = self._running.pop(backend)
@@ -175,7 +189,7 @@ class Answer(NamedTuple):
 
 def ask(port: int, path: str = "/v1/predict", **headers: str) -> Answer:
     """One request over a connection of its own; `x_request_id` is a header's name."""
-    with closing(HTTPConnection(HOST, port, timeout=20)) as connection:
+    with closing(HTTPConnection(HOST, port, timeout=PATIENCE)) as connection:
         return exchange(connection, path, headers)
 
 
@@ -226,7 +240,7 @@ class Traffic:
         return bad + self.broken
 
     def _client(self) -> None:
-        connection = HTTPConnection(HOST, self._port, timeout=20)
+        connection = HTTPConnection(HOST, self._port, timeout=PATIENCE)
         while not self._stop.is_set():
             try:
                 answer = exchange(connection)
@@ -235,13 +249,6 @@ class Traffic:
                 self.broken.append(repr(error))
                 connection.close()
         connection.close()
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])
 
 
 async def _serve(name: str, capacity: float | None, latency: float) -> None:

@@ -12,11 +12,13 @@ from subprocess import Popen
 from typing import Any
 
 from openautoglm.config.gateway import Gateway
+from openautoglm.errors import RouterError
 from openautoglm.routing.envoy import admin, bootstrap
 from openautoglm.routing.envoy.router import EnvoyRouter
 from openautoglm.routing.routes import Routes
-from tests.support.backends import Answer, ask, free_port
-from tests.support.wait import until
+from tests.support.backends import Answer, ask
+from tests.support.ports import free_port
+from tests.support.wait import PATIENCE, until
 
 IDLE = 75.0
 
@@ -42,7 +44,7 @@ class Gateways:
     def port(self) -> int:
         return self.settings.port
 
-    def another(self, seconds: float = 5, **changes: Any) -> EnvoyRouter:
+    def another(self, seconds: float = PATIENCE, **changes: Any) -> EnvoyRouter:
         """Another router over the same folder, as a new process would make it."""
         return EnvoyRouter(
             self.folder,
@@ -84,6 +86,30 @@ class Gateways:
     def ask(self, path: str = "/v1/predict", **headers: str) -> Answer:
         """One request through a gateway."""
         return ask(self.port, path, **headers)
+
+
+def counters(admin_socket: Path, pattern: str) -> dict[str, int | str]:
+    """A gateway's statistics whose names match, once it answers."""
+
+    def told() -> tuple[dict[str, int | str]] | None:
+        try:
+            return (admin.stats(admin_socket, pattern),)
+        except admin.GoneError:
+            raise
+        except RouterError:  # it is busy
+            return None
+
+    return until(told, what=f"{admin_socket.stem} tells {pattern}")[0]
+
+
+def counter(admin_socket: Path, name: str) -> int:
+    """One of them."""
+    return int(counters(admin_socket, f"^{name}$")[name])
+
+
+def under_way(admin_socket: Path) -> int:
+    """Requests of a gateway that were not answered yet."""
+    return counter(admin_socket, "http.gateway.downstream_rq_active")
 
 
 @contextmanager

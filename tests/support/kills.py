@@ -41,6 +41,7 @@ def kill_during(project: Small, step: str, delay: float) -> bool:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        process.stdout.read()  # it ends when the last one of them is gone
         return True
     finally:
         process.stdout.close()

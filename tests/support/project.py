@@ -9,6 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
+from copy import copy
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -108,6 +109,12 @@ class Small:
         self.run("git", "init", "-q", "-b", "main")
         self.run("git", "add", "-A")
         self.commit("start")
+
+    def at(self, root: Path) -> Small:
+        """A copy of it that lies elsewhere."""
+        found = copy(self)
+        found.root = root
+        return found
 
     def write_params(self, params: dict) -> None:
         with (self.root / "params.yaml").open("w", encoding="utf-8") as stream:

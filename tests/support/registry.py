@@ -16,7 +16,8 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from openautoglm.artifacts.digest import folder_digest
 from openautoglm.artifacts.manifest import Manifest, write_manifest
-from openautoglm.config.params import RegisterParams
+from openautoglm.config.params import CanaryParams, RegisterParams
+from openautoglm.steps.canary import canary
 from openautoglm.steps.register import register
 from openautoglm.steps.runtime import Runtime
 
@@ -39,6 +40,7 @@ class Chain:
         self.compressed = root / "models" / "compressed"
         self.evaluation = root / "reports" / "evaluation"
         self.registration = root / "reports" / "registration"
+        write_prepared(root / "data" / "prepared", 0)
 
     def make(
         self,
@@ -63,6 +65,19 @@ class Chain:
             out=self.registration,
         )
         return self.receipt()
+
+    def canary(self) -> dict:
+        """Beside the champion, if there is another one; without rows nothing is started."""
+        out = self.root / "reports" / "canary"
+        canary(
+            prepared=self.root / "data" / "prepared",
+            compressed=self.compressed,
+            registration=self.registration,
+            params=CanaryParams.model_validate({"model": {"name": "small"}}),
+            runtime=Runtime(work=self.root / ".openautoglm" / "work", project=self.root),
+            out=out,
+        )
+        return json.loads((out / "receipt.json").read_text(encoding="utf-8"))
 
     def receipt(self) -> dict:
         return json.loads((self.registration / "receipt.json").read_text(encoding="utf-8"))
@@ -120,6 +135,29 @@ def write_compressed(folder: Path, seed: int, kind: str = "text", flaw: str = ""
     digest = folder_digest(payload)
     lineage = {"fetch": "sha256-f", "prepare": "sha256-p", "train": f"sha256-{seed}"}
     manifest(folder, "compress", {}, {"compress": {"threads": 1}}, lineage | {"compress": digest})
+
+
+def write_prepared(folder: Path, rows: int) -> None:
+    """What prepare leaves, as far as canary reads it: texts whose label every graph can count."""
+    payload = folder / "payload"
+    payload.mkdir(parents=True, exist_ok=True)
+    table = {
+        "id": [f"{place:016x}" for place in range(rows)],
+        "text": [CHARACTERS[place % 3] * (1 + place // 3) for place in range(rows)],
+        "label": [LABELS[place % 3] for place in range(rows)],
+    }
+    types = {name: pa.string() for name in table}
+    pq.write_table(pa.table(table, pa.schema(types.items())), payload / "replay.parquet")
+    schema = {
+        "labels": LABELS,
+        "features": None,
+        "rows": {"replay": rows},
+        "classes": dict.fromkeys(LABELS, rows // 3),
+        "found": rows,
+        "rejected": {},
+    }
+    _json(payload / "schema.json", schema)
+    manifest(folder, "prepare", {}, {}, {})
 
 
 def write_evaluation(

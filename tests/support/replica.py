@@ -18,6 +18,7 @@ import httpx
 from openautoglm.artifacts.digest import folder_digest
 from openautoglm.artifacts.folder import PAYLOAD
 from tests.support.project import BIN
+from tests.support.wait import PATIENCE
 
 _READY = re.compile(r"at (http://\S+?)(?:, gRPC at (\S+))?$")
 
@@ -40,7 +41,7 @@ class Replica:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Its exit code after a signal."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE)
 
 
 @contextmanager
@@ -98,4 +99,4 @@ def digest_of(folder: Path) -> str:
 
 def client(replica: Replica) -> httpx.Client:
     """A plain HTTP client of a replica."""
-    return httpx.Client(base_url=replica.url, trust_env=False, timeout=60)
+    return httpx.Client(base_url=replica.url, trust_env=False, timeout=PATIENCE)

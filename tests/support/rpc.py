@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 import grpc
@@ -37,11 +37,10 @@ from openautoglm.serving.rpc.server import start
 from openautoglm.training import families
 from openautoglm.training.job import Job, Rows
 from tests.support.training import job
+from tests.support.wait import PATIENCE
 
 IDENTITY = Identity("clc", "3", "sha256-" + "0" * 64, "small", "fp32")
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-WAIT = 30
-"""Seconds after which something that must happen has not."""
 
 
 def text_model(folder: Path) -> Model:
@@ -118,7 +117,7 @@ class Held:
 
     def score(self, values: Any) -> Any:
         self.entered.set()
-        assert self.go.wait(WAIT)
+        assert self.go.wait(PATIENCE)
         return self._model.score(values)
 
 
@@ -154,15 +153,15 @@ def serving(
             found.set_exception(error)
         finally:
             batcher.close()
-            batcher.join(WAIT)
+            batcher.join(PATIENCE)
 
     thread = threading.Thread(target=lambda: uvloop.run(run()))
     thread.start()
     try:
-        yield found.result(WAIT)
+        yield found.result(PATIENCE)
     finally:
         stop.set_result(None)
-        thread.join(WAIT)
+        thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -183,21 +182,13 @@ def _predictor(model: Any, settings: Serving) -> tuple[Predictor, Batcher]:
     return predictor, batcher
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Look again and again until something is true."""
-    end = perf_counter() + WAIT
-    while not condition():
-        assert perf_counter() < end, "it never came true"
-        sleep(0.005)
-
-
 def ask(
     address: str, method: str, request: Any, response: Any, **more: Any
 ) -> tuple[Any, dict[str, Any]]:
     """One call of a channel of its own: the answer and the trailing metadata."""
     with grpc.insecure_channel(address) as channel:
         call = channel.unary_unary(method, type(request).SerializeToString, response.FromString)
-        answer, done = call.with_call(request, **{"timeout": WAIT, **more})
+        answer, done = call.with_call(request, **{"timeout": PATIENCE, **more})
         return answer, dict(done.trailing_metadata())
 
 
@@ -221,14 +212,14 @@ def refused(address: str, request: Any, **more: Any) -> Any:
     return caught.value
 
 
-def begin(channel: grpc.Channel, *texts: str) -> Any:
+def begin(channel: grpc.Channel, *texts: str, timeout: float = PATIENCE) -> Any:
     """An inference that is under way."""
     call = channel.unary_unary(
         INFER,
         messages.ModelInferRequest.SerializeToString,
         messages.ModelInferResponse.FromString,
     )
-    return call.future(infer_request(*texts), timeout=WAIT)
+    return call.future(infer_request(*texts), timeout=timeout)
 
 
 def health(address: str, service: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Replicas of small fitted models, shared by the tests of a session.
+"""Small fitted models, and replicas of them, shared by the tests of a session.
 
 A plugin: a test module names it in `pytest_plugins`, and imports nothing from it.
 """
@@ -14,6 +14,7 @@ import pytest
 
 from openautoglm.inference.model import Model, load
 from tests.support.feedback import settings as feedback_file
+from tests.support.once import made_once
 from tests.support.replica import Replica, serving
 from tests.support.rpc import text_model, wine_model
 
@@ -26,19 +27,15 @@ class Serve(Protocol):
 
 
 @pytest.fixture(scope="session")
-def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def text_folder(shared: Path) -> Path:
     """A servable model of texts."""
-    made = tmp_path_factory.mktemp("text")
-    text_model(made)
-    return made
+    return made_once(shared / "text", text_model)
 
 
 @pytest.fixture(scope="session")
-def numeric_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def numeric_folder(shared: Path) -> Path:
     """A servable model of 13 numbers."""
-    made = tmp_path_factory.mktemp("numeric")
-    wine_model(made)
-    return made
+    return made_once(shared / "numeric", wine_model)
 
 
 @pytest.fixture(scope="session")

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 from ruamel.yaml import YAML
 
-from openautoglm.cli.main import main
 from openautoglm.config.project import Project
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.keep import holder
 from openautoglm.deploy.local.status import Status, read_status
+from tests.support.command import command
+from tests.support.once import empty_stores
+from tests.support.ports import free_port
 from tests.support.project import BIN
 from tests.support.registry import Chain
 
@@ -31,14 +29,6 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "OMP_NUM_THREADS": "1",
 }
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -76,20 +66,9 @@ class Site:
         return self.root / "config.yaml"
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """What a command prints on both streams, having ended with this code.
-
-        The command line's own entry, but in this process: MLflow takes seconds to import.
-        """
-        shown = io.StringIO()
-        before, sys.argv = sys.argv, ["openautoglm", "--project", str(self.root), *arguments]
-        try:
-            with redirect_stdout(shown), redirect_stderr(shown), pytest.raises(SystemExit) as end:
-                main()
-        finally:
-            sys.argv = before
-        told = shown.getvalue()
-        assert (end.value.code or 0) == code, f"{arguments} ended with {end.value.code}: {told}"
-        return told
+        """What a command prints, first on standard error, having ended with this code."""
+        said = command(self.root, *arguments, code=code)
+        return said.stderr + said.stdout
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A command that goes on by itself."""
@@ -126,6 +105,8 @@ class Site:
 @contextmanager
 def site(root: Path, *seeds: int) -> Iterator[Site]:
     """A project with a registered version for each seed; the first is the champion."""
+    if seeds:
+        empty_stores.put(root)
     for seed in seeds:
         Chain(root).make(seed).register()
     if not seeds:
@@ -137,7 +118,8 @@ def site(root: Path, *seeds: int) -> Iterator[Site]:
         if found.folder.desired.is_file():
             found.run("delete", "small")
         for pid in found.pids().values():
-            psutil.Process(pid).kill()
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).kill()
 
 
 def processes(root: Path) -> list[str]:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from tests.support.wait import PATIENCE
+
 TEXTS = ("车",)
 _HEADERS = {"content-type": "application/json"}
 
@@ -54,6 +56,7 @@ class Traffic:
         self._texts = itertools.cycle(texts)
         self._labels = labels
         self._numbers = itertools.count()
+        self._counted_from = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
@@ -97,9 +100,10 @@ class Traffic:
             )
 
     def clear(self) -> None:
-        """Count answers from here on; a failure stays one."""
+        """Count answers to what is asked from here on; a failure stays one."""
         with self._lock:
             self.answers.clear()
+            self._counted_from = next(self._numbers)
 
     def _fail(self, told: str, begun: float) -> None:
         self.failures.append(told)
@@ -113,7 +117,7 @@ class Traffic:
         assert answer.status in (200, 429), body
 
     def _ask(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
         while not self._stop.wait(self._pause):
             begun = time.monotonic()
             if connection.sock and select.select([connection.sock], [], [], 0)[0]:
@@ -129,7 +133,8 @@ class Traffic:
                 if self._labels and answer.status == 200:
                     self._tell(connection, f"t{number}", self._labels[text])
                 with self._lock:
-                    self.answers[answer.status, answer.getheader("x-model-version", "")] += 1
+                    if number >= self._counted_from:
+                        self.answers[answer.status, answer.getheader("x-model-version", "")] += 1
                     if answer.status != 200:
                         self._fail(f"{answer.status}: {body[:200]!r}", begun)
             except (OSError, http.client.HTTPException) as error:

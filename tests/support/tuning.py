@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from openautoglm.tuning.search import search
 from openautoglm.tuning.space import Dimension, Point, Space
 from openautoglm.tuning.storage import Storage
 from openautoglm.tuning.trials import Plan, Report
+from tests.support.wait import until
 
 SPACE = Space(
     "family",
@@ -50,7 +50,6 @@ SMALL = replace(PLAN, rounds=1, trials=4)
 EPOCHS = 3
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.support.tuning"])
-SOON = 60.0
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,10 @@ class Objective:
     def __call__(self, point: Point, report: Report) -> tuple[float, ...]:
         begun = self._note("begun", point)
         if self.hold is not None and begun > self.hold:
-            (self.calls / "held").touch()
+            self._note("held", point)
             threading.Event().wait()
         if self.spare == os.getpid():
-            wait_for((self.calls / "died").exists)
+            until((self.calls / "died").exists)
         elif self.die is not None and begun >= self.die and _first(self.calls / "died"):
             os.kill(os.getpid(), signal.SIGKILL)
         value = quality(point)
@@ -109,7 +108,7 @@ class Breaking:
         if os.getpid() != self.spare:
             (self.calls / "raised").touch()
             raise self.error("no", "rows") if isinstance(self.error, type) else self.error
-        wait_for((self.calls / "raised").exists)
+        until((self.calls / "raised").exists)
         return (quality(point),)
 
 
@@ -177,15 +176,6 @@ def _search_until(last: int, calls: Path, storage: Storage) -> None:
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "commit", tick)
     search(Objective(calls), SPACE, SMALL, storage)
-
-
-def wait_for(condition) -> None:
-    """Wait until a condition holds, at most a minute."""
-    end = time.monotonic() + SOON
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        pause.wait(0.01)
 
 
 def _first(file: Path) -> bool:

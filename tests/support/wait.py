@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+PATIENCE = 120.0
+"""Seconds after which something that must happen has not. It measures nothing: it costs nothing
+when all is well, and a busy machine may stand still for seconds anywhere."""
 
 
-def until(condition: Callable[[], T], seconds: float = 20, what: str = "") -> T:
+def until(condition: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
     """The first true value of a condition; without one in time, a failure that says `what`."""
     end = time.monotonic() + seconds
     pause = threading.Event()

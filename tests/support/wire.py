@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.replica import Replica, client
-
-WAIT = 30
-"""Seconds after which something that must happen has not."""
+from tests.support.wait import PATIENCE, until
 
 
 def gauge(replica: Replica, name: str) -> float:
     """One gauge or counter of a replica, without the prefix."""
-    with client(replica) as http:
-        body = http.get("/metrics").text
+    body = until(lambda: _metrics(replica), what="the replica tells its metrics")
     [value] = [
         sample.value
         for family in text_string_to_metric_families(body)
@@ -28,6 +26,16 @@ def gauge(replica: Replica, name: str) -> float:
         if sample.name == f"openautoglm_replica_{name}"
     ]
     return float(value)
+
+
+def _metrics(replica: Replica) -> str | None:
+    with client(replica) as http:
+        try:
+            answer = http.get("/metrics")
+        except httpx.TransportError:
+            return None
+    # One that waits for no one may have given this request up while this process stood still.
+    return answer.text if answer.is_success else None
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Wire:
 
     def __init__(self, replica: Replica, *, receive: int | None = None) -> None:
         parts = urlsplit(replica.url)
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=WAIT)
+        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         if receive is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)

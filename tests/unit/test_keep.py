@@ -167,7 +167,7 @@ def test_who_asks_the_second_one_to_end_asks_the_first(place, number):
 def test_who_does_not_end_when_asked_is_killed(place):
     first = place.held(sys.executable, "-c", STUBBORN)
     place.says("ready")
-    second = place.waiting(*SLEEP, seconds=0.2)
+    second = place.waiting(*SLEEP, seconds=1)
     second.terminate()
     assert first.wait() == -signal.SIGKILL
     assert second.wait() == 0
@@ -251,7 +251,7 @@ def test_a_detached_one_waits_for_nobody(place):
 def test_end_asks_first(place):
     first = place.held(sys.executable, "-c", STUBBORN)
     place.says("ready")
-    end(place.lock, seconds=0.2)
+    end(place.lock, seconds=1)
     place.says("asked")
     assert first.wait() == -signal.SIGKILL
 

@@ -72,20 +72,20 @@ def serving(*answers):
 def test_a_closed_loop_counts_what_was_answered(load, wire):
     with serving(OK) as server:
         requests = [wire.post("/", body) for body in (b"a", b"bc")]
-        found = load.closed(server.server_address, requests, connections=3, seconds=0.2)
+        found = load.closed(server.server_address, requests, connections=3, seconds=1)
     assert found.statuses == {200: found.completed}
     assert 0 < found.completed <= found.total
     assert found.total <= len(server.seen) <= found.total + 3  # three were under way
     assert set(server.seen) == {b"a", b"bc"}
-    assert found.rate() == found.completed / 0.2
-    assert 0 < found.percentile(50) <= found.percentile(99) <= found.of().max() < 200
+    assert found.rate() == found.completed / 1
+    assert 0 < found.percentile(50) <= found.percentile(99) <= found.of().max() < 1000
     assert not found.errors
 
 
 def test_a_warm_up_does_not_count(load, wire):
     with serving(OK) as server:
         found = load.closed(
-            server.server_address, [wire.post("/", b"a")], connections=1, seconds=0.1, warmup=0.1
+            server.server_address, [wire.post("/", b"a")], connections=1, seconds=1, warmup=1
         )
     assert 0 < found.completed < len(server.seen)
     assert found.finished.min() >= 0
@@ -141,7 +141,7 @@ def test_a_broken_connection_is_an_error_and_another_takes_its_place(load, wire,
     shape = {"connections": 2} if loop == "closed" else {"rate": 100}
     with serving(OK, None) as server:
         requests = [wire.post("/", b"a")]
-        found = getattr(load, loop)(server.server_address, requests, seconds=0.2, **shape)
+        found = getattr(load, loop)(server.server_address, requests, seconds=1, **shape)
     assert set(found.errors) == {"ConnectionResetError"}
     assert abs(found.completed - found.errors["ConnectionResetError"]) <= 2
 
@@ -151,7 +151,7 @@ def test_a_connection_that_the_server_ends_politely_is_no_error(load, wire, loop
     shape = {"connections": 2} if loop == "closed" else {"rate": 100}
     with serving(LAST) as server:
         requests = [wire.post("/", b"a")]
-        found = getattr(load, loop)(server.server_address, requests, seconds=0.2, **shape)
+        found = getattr(load, loop)(server.server_address, requests, seconds=1, **shape)
     assert found.completed > 2
     assert not found.errors
 

@@ -10,6 +10,7 @@ from openautoglm.cli.page import print_page
 from openautoglm.cli.verify import Facts
 from openautoglm.config.project import Project
 from openautoglm.steps.effect import Receipt
+from openautoglm.steps.register import Registration
 from tests.support.registry import LABELS, Chain
 
 SCHEMA = {
@@ -52,11 +53,14 @@ def chain(tmp_path):
     return chain
 
 
-def page(chain, *, version="1", aliases=None, mended=(), against=None, **receipt):
+def page(
+    chain, *, version="1", aliases=None, mended=(), against=None, canary="champion", **receipt
+):
     told = {"model_digest": "sha256-0", "verdict": "pass", "registered": True, "reason": "passed"}
     facts = Facts(
         "small",
-        Receipt(**(told | receipt)),
+        Registration(**(told | receipt)),
+        Receipt(model_digest="sha256-0", verdict=canary, reason="by hand"),
         mended,
         version,
         {"champion": "1"} if aliases is None else aliases,
@@ -139,3 +143,11 @@ def test_without_the_data_the_rest_is_shown(chain):
     shown = page(chain)
     assert "data/prepared is not here" in shown
     assert "small version 1" in shown
+
+
+def test_it_tells_what_came_of_the_canary_and_what_to_type_when_a_service_is_live(chain):
+    both = {"champion": "1", "challenger": "2"}
+    assert "canary: worse: by hand" in page(chain, version="2", aliases=both, canary="worse")
+    ready = page(chain, version="2", aliases=both, canary="ready")
+    assert "openautoglm rollout start --challenger 2" in ready
+    assert "rollout start" not in page(chain, version="2", aliases=both, canary="promoted")

@@ -12,6 +12,8 @@ from openautoglm.errors import StoreError
 from tests.support.wait import until
 
 HERE = "127.0.0.1"
+SEED = f"tests {os.getpid()}"
+"""Of this process alone: another one that tests wants other ports."""
 
 
 @pytest.fixture
@@ -33,26 +35,26 @@ def listening():
 
 
 def test_the_two_differ_and_can_be_listened_on(listening):
-    one, two = free_pair((), seed="a")
+    one, two = free_pair((), seed=SEED)
     assert one != two
     assert [listening(one), listening(two)] == [one, two]
 
 
 def test_the_same_seed_gets_the_same_ports():
     # Unless somebody takes one in between.
-    until(lambda: free_pair((), seed="a") == free_pair((), seed="a"), what="the same ports")
+    until(lambda: free_pair((), seed=SEED) == free_pair((), seed=SEED), what="the same ports")
 
 
 def test_another_seed_gets_others():
-    assert not set(free_pair((), seed="a")) & set(free_pair((), seed="b"))
+    assert not set(free_pair((), seed=SEED)) & set(free_pair((), seed="another"))
 
 
 def test_ports_that_are_taken_are_passed_over(listening):
-    first = free_pair((), seed="a")
-    assert not set(first) & set(free_pair(first, seed="a"))
+    first = free_pair((), seed=SEED)
+    assert not set(first) & set(free_pair(first, seed=SEED))
     for port in first:
         listening(port)
-    assert not set(first) & set(free_pair((), seed="a"))
+    assert not set(first) & set(free_pair((), seed=SEED))
 
 
 def test_no_port_is_one_of_those_for_outgoing_connections():
@@ -60,13 +62,13 @@ def test_no_port_is_one_of_those_for_outgoing_connections():
     low, high = map(int, text.split())
     taken = set()
     for _ in range(50):
-        taken |= set(free_pair(taken, seed="a"))
+        taken |= set(free_pair(taken, seed=SEED))
     assert not [port for port in taken if low <= port <= high]
 
 
 def test_when_none_is_left_that_is_told():
     with pytest.raises(StoreError, match="no two ports are free"):
-        free_pair(range(1 << 16), seed="a")
+        free_pair(range(1 << 16), seed=SEED)
 
 
 def test_who_listens_has_the_port(listening):
@@ -84,7 +86,7 @@ def test_a_connection_that_has_ended_does_not_have_the_port(listening):
 
 
 def test_the_gateways_port_may_be_free():
-    check_free(HERE, free_pair((), seed="a")[0])
+    check_free(HERE, free_pair((), seed=SEED)[0])
 
 
 def test_who_has_the_gateways_port_is_named(listening):

@@ -15,7 +15,7 @@ from openautoglm.registry.comparison import (
     verdict,
 )
 from openautoglm.registry.loader import LoadedModel
-from openautoglm.steps.effect import SKIPPED, read_receipt
+from openautoglm.steps.effect import SKIPPED, Receipt, read_receipt
 from openautoglm.steps.register import _parameters
 from tests.support.registry import LABELS, Chain, write_compressed
 
@@ -70,7 +70,7 @@ def test_one_effect_at_a_time(chain):
 def test_a_broken_receipt_is_refused(tmp_path, text):
     (tmp_path / "receipt.json").write_text(text)
     with pytest.raises(ArtifactError, match="no receipt"):
-        read_receipt(tmp_path)
+        read_receipt(tmp_path, Receipt)
 
 
 def predictions(truth, predicted):

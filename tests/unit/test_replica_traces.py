@@ -23,6 +23,7 @@ from openautoglm.serving.observe.observer import Observer
 from openautoglm.serving.observe.tracing import Tracing
 from openautoglm.serving.predictor import Identity
 from openautoglm.serving.refusals import DEADLINE, FAILED, Refusal
+from tests.support.wait import until
 
 IDENTITY = Identity("clc", "3", "sha256-00ff", "transformer", "int8")
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -266,7 +267,7 @@ def test_a_collector_that_comes_back_is_told_of(sink, monkeypatch, caplog):
     for count, status in ((1, 200), (2, 200)):
         context = request()
         tracing.finish(context, code="200", now=context.started, job=None)
-        wait_for(lambda count=count: len(sink.requests) == count)
+        until(lambda count=count: len(sink.requests) == count)
         sink.status = status
     tracing.stop()
     told = [record.getMessage() for record in caplog.records]
@@ -321,13 +322,6 @@ def log():
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.005)
 
 
 def test_an_answered_request_is_one_line_with_its_ids(log):

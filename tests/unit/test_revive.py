@@ -31,9 +31,9 @@ from openautoglm.deploy.local.wanted import Reading
 from openautoglm.rollout.live import LiveRollout
 from openautoglm.routing.envoy import stored
 from openautoglm.routing.routes import Endpoint, Routes
-from tests.support.backends import free_port
+from tests.support.ports import free_port
 from tests.support.service import service
-from tests.support.wait import until
+from tests.support.wait import PATIENCE, until
 
 
 def replica(number=0, port=1):
@@ -130,7 +130,7 @@ def test_many_that_are_silent_are_asked_all_at_once():
     met = threading.Barrier(100)
 
     def asking(unit, digest):
-        met.wait(timeout=20)
+        met.wait(timeout=PATIENCE)
         return "ready"
 
     units = [replica(number) for number in range(100)]
@@ -140,9 +140,9 @@ def test_many_that_are_silent_are_asked_all_at_once():
 
 def test_a_replica_that_listens_and_says_nothing_is_late_and_a_closed_port_refuses():
     with closing(socket.socket()) as silent:
-        silent.bind(("127.0.0.1", 0))
+        port = free_port()
+        silent.bind(("127.0.0.1", port))
         silent.listen()
-        port = silent.getsockname()[1]
         assert ask(replica(port=port), None) == "late"
     assert ask(replica(port=port), None) == "refused"
 
@@ -281,7 +281,7 @@ def test_a_real_process_that_is_never_ready_pauses_and_comes_back(tmp_path):
     with service(tmp_path) as folder:
         supervisor, now = Supervisor(folder), [0.0]
         unit = replica(port=free_port()).model_copy(
-            update={"command": ("/bin/sleep", "1.3"), "start_seconds": 1}
+            update={"command": ("/bin/sleep", "3"), "start_seconds": 1}
         )
         supervisor.add(unit)
         supervisor.ensure()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from openautoglm.artifacts.lock import exclusive
-from openautoglm.cli.services import decided_by, sweep
+from openautoglm.cli.services import decided_by
 from openautoglm.deploy.ledger import Record
 from openautoglm.deploy.local.apply import take_down
 from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.local.known import sweep
 
 
 def delete(folder: ServiceFolder) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from openautoglm.artifacts.lock import exclusive
-from openautoglm.cli.services import decided_by, sweep
+from openautoglm.cli.services import decided_by
 from openautoglm.cli.settle import follow
 from openautoglm.config.project import Project
 from openautoglm.config.service import Service, key_line
@@ -20,6 +20,7 @@ from openautoglm.deploy.desired import Desired, read_desired, this_code
 from openautoglm.deploy.ledger import Record, last, now, read
 from openautoglm.deploy.local.apply import apply
 from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.local.known import sweep
 from openautoglm.deploy.local.machine import check_platform, gateway_port
 from openautoglm.deploy.local.scale import live_replicas
 from openautoglm.deploy.local.status import Status, read_status
@@ -52,7 +53,7 @@ def deploy(project: Project, file: Path, *, plan_only: bool, seconds: float) -> 
     working_on("deploy")
     check_platform()
     service = load(file, Service)
-    check_objective(service.rollout, LATENCY_EDGES)
+    check_objective(service.rollout.metrics, LATENCY_EDGES)
     resolved = resolve(project, service, file)
     folder = ServiceFolder(project, resolved.service)
     if plan_only:

@@ -166,6 +166,19 @@ def control(
     run(root, name)
 
 
+@live_app.command(hidden=True)
+def canary_guard(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The canary's service.")],
+) -> None:
+    """Take a canary down when standard input ends, should its step have been killed."""
+    from openautoglm.config.project import find_project
+    from openautoglm.deploy.local.folder import ServiceFolder
+    from openautoglm.rollout.canary.service import guard
+
+    guard(ServiceFolder(find_project(context.obj), name))
+
+
 @live_app.command()
 def predict(
     texts: Annotated[

@@ -41,7 +41,7 @@ def print_page(project: Project, facts: Facts, console: Console | None = None) -
         text = Text(f"The gate failed, so nothing was registered.\n{verdict['reason']}")
         console.print(Panel(text, title="gate failed", border_style="red"))
     for sentence in facts.mended:
-        console.print(f"[yellow]mended:[/] {sentence}; register has run again", highlight=False)
+        console.print(f"[yellow]mended:[/] {sentence}", highlight=False)
     for title, lines in (
         ("data", _data(project)),
         ("best trials", tables.trials(project)),
@@ -126,6 +126,7 @@ def _registry(facts: Facts) -> Iterator[str]:
         yield f"{facts.model} version {facts.version}: {', '.join(mine) or 'no alias'}"
         if facts.against:
             yield f"against the champion when it was registered: {facts.against}"
+        yield f"canary: {facts.canary.verdict}: {facts.canary.reason}"
     others = [f"{a} is version {v}" for a, v in facts.aliases.items() if v != facts.version]
     if others:
         yield "; ".join(others)
@@ -140,6 +141,10 @@ def _next(project: Project, facts: Facts) -> Iterator[str | Table]:
     table.add_row("mlflow ui", "every run and version, at http://127.0.0.1:5000")
     if {CHAMPION, CHALLENGER} <= set(facts.aliases):
         table.add_row(f"openautoglm compare {CHAMPION} {CHALLENGER}", "A beside B")
+    if facts.canary.verdict == "ready":
+        table.add_row(
+            f"openautoglm rollout start --challenger {facts.version}", "to the live service"
+        )
     if (project.root / "models/tuned/study.db").is_file():
         table.add_row(
             "optuna-dashboard sqlite:///models/tuned/study.db", "the trials (extra `dashboard`)"

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from openautoglm.artifacts.lock import exclusive
 from openautoglm.config.project import Project
-from openautoglm.deploy.ledger import named_digests
 from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.local.known import service_folders
 from openautoglm.deploy.local.waiting import look_after
-from openautoglm.deploy.store import ModelStore
-from openautoglm.errors import ArtifactError, BusyError, ConfigError
-from openautoglm.observability.progress import say
+from openautoglm.errors import BusyError, ConfigError
 
 
 def services(project: Project) -> list[ServiceFolder]:
@@ -21,16 +19,26 @@ def services(project: Project) -> list[ServiceFolder]:
 
     A service whose delete was cut off is among them, so that it can be deleted again.
     """
-    return [folder for folder in _folders(project) if any(map(_is_left, folder.root.iterdir()))]
+    return [
+        folder for folder in service_folders(project) if any(map(_is_left, folder.root.iterdir()))
+    ]
 
 
-def one_service(project: Project, name: str | None) -> ServiceFolder:
+def one_service(project: Project, name: str | None, *, deleted: bool = False) -> ServiceFolder:
     """The named service, or the only one.
+
+    Args:
+        project: Whose.
+        name: Of the service; None when there is no other.
+        deleted: One of which only the ledger is left will do: by its name, or when no other is
+            there.
 
     Raises:
         ConfigError: There is none, or none of this name, or several and no name.
     """
     known = services(project)
+    if deleted and (name is not None or not known):
+        known = [folder for folder in service_folders(project) if any(folder.root.iterdir())]
     names = ", ".join(folder.name for folder in known)
     if not known:
         raise ConfigError(
@@ -55,16 +63,6 @@ def see_to(folder: ServiceFolder) -> None:
         pass
 
 
-def sweep(project: Project) -> None:
-    """Remove models that no ledger names; where one cannot be read, nothing is removed."""
-    ledgers = [folder.ledger for folder in _folders(project)]
-    try:
-        for digest in ModelStore(project).sweep(lambda: named_digests(ledgers)):
-            say(f"{digest[:19]} is served by nobody: removed from the model store")
-    except ArtifactError as error:
-        say(f"the model store was not tidied: {error.what} ({error.where})")
-
-
 def decided_by() -> str:
     """Who decides with this command, for the ledger."""
     try:
@@ -72,12 +70,6 @@ def decided_by() -> str:
     except (OSError, KeyError):  # a container's user may have no name
         user = "somebody"
     return f"{user}: {' '.join(['openautoglm', *sys.argv[1:]])}"
-
-
-def _folders(project: Project) -> list[ServiceFolder]:
-    root = project.state / "services"
-    names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return [ServiceFolder(project, name) for name in names]
 
 
 def _is_left(path: Path) -> bool:

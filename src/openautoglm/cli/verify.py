@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.cli.steps import run_step
@@ -14,10 +15,11 @@ from openautoglm.config.yaml import load
 from openautoglm.errors import ArtifactError
 from openautoglm.observability.progress import say, working_on
 from openautoglm.registry.store import Store, open_store
+from openautoglm.registry.tried import ModelVersion, Tried
 from openautoglm.registry.versions import aliases, defect, find, told_of_champion
-from openautoglm.steps.catalog import STEPS
-from openautoglm.steps.effect import SKIPPED, Receipt, read_receipt
-from openautoglm.steps.register import read_verdict, refuse_other
+from openautoglm.steps.catalog import STEPS, Step
+from openautoglm.steps.effect import SKIPPED, R, Receipt, read_receipt
+from openautoglm.steps.register import Registration, read_verdict, refuse_other
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Facts:
     Attributes:
         model: Registered name.
         receipt: What register did.
+        canary: What came of the model beside the champion.
         mended: What was not true any more, one sentence each; it is true again.
         version: Number of this model's version; None when it is not registered.
         aliases: Alias to version number, of all versions of the model.
@@ -34,7 +37,8 @@ class Facts:
     """
 
     model: str
-    receipt: Receipt
+    receipt: Registration
+    canary: Receipt
     mended: tuple[str, ...]
     version: str | None
     aliases: Mapping[str, str]
@@ -42,19 +46,19 @@ class Facts:
 
 
 def verify(project: Project) -> Facts:
-    """Check the receipt against model, evaluation and registry; repeat register where needed.
+    """Check receipts against model, evaluation and registry; repeat effects where needed.
 
     Raises:
         ArtifactError: The chain has not run, or not to its end.
-        BusyError: Another process is registering.
+        BusyError: Another process is registering, or tries a model beside the champion.
+        DeployError: A canary is repeated, and its processes do not become ready.
         StoreError: The registry does not answer.
     """
     # DVC may bring back the output of a killed step without running the step again.
     tidy(project)
     working_on("verify")
-    step = STEPS["register"]
-    name = load(project.params_file, Params).model.name
-    folders = {key: project.root / place for key, place in step.inputs.items()}
+    step, name = STEPS["register"], load(project.params_file, Params).model.name
+    folders = _folders(project, step)
     missing = [place for key, place in step.inputs.items() if not folders[key].is_dir()]
     if missing:
         raise ArtifactError(
@@ -67,29 +71,64 @@ def verify(project: Project) -> Facts:
     out = project.root / step.out
     store = open_store(project)
     verdict = read_verdict(folders["evaluation"])["verdict"]
-    try:
-        receipt: Receipt | None = read_receipt(out)
-    except ArtifactError:
-        receipt = None
-    wrong = _wrong(receipt, model.digest, verdict, store, name)
-    if wrong:
+    mended = []
+    if wrong := _wrong(_read(out, Registration), model.digest, verdict, store, name):
         say(f"{wrong}: registering again")
         run_step(project, step, folders, out)
         working_on("verify")
-    receipt = read_receipt(out)
+        mended.append(f"{wrong}; register has run again")
+    receipt = read_receipt(out, Registration)
     found = find(store, name, model.digest) if receipt.registered else None
+    trial, tried = STEPS["canary"], project.root / STEPS["canary"].out
+    if wrong := _wrong_canary(_read(tried, Receipt), receipt, found):
+        say(f"{wrong}: the canary again")
+        run_step(project, trial, _folders(project, trial), tried)
+        working_on("verify")
+        mended.append(f"{wrong}; canary has run again")
     return Facts(
         model=name,
         receipt=receipt,
-        mended=(wrong,) if wrong else (),
+        canary=read_receipt(tried, Receipt),
+        mended=tuple(mended),
         version=str(found.version) if found else None,
         aliases=aliases(store, name),
         against=told_of_champion(store, found) if found else None,
     )
 
 
+def _folders(project: Project, step: Step) -> dict[str, Path]:
+    return {key: project.root / place for key, place in step.inputs.items()}
+
+
+def _read(folder: Path, kind: type[R]) -> R | None:
+    try:
+        return read_receipt(folder, kind)
+    except ArtifactError:
+        return None
+
+
+def _wrong_canary(
+    receipt: Receipt | None, registration: Registration, version: ModelVersion | None
+) -> str | None:
+    """What is not as the canary's receipt says; None when all is.
+
+    Who is the champion now may have been decided later: that it was tried, its version tells.
+    """
+    if receipt is None:
+        return "the model was not tried beside the champion"
+    if receipt.model_digest != registration.model_digest:
+        return "the canary's receipt was of another model"
+    if version is None:
+        told = not registration.registered and receipt.verdict != "skipped"
+        return "the canary's receipt was of a registered model" if told else None
+    tried = Tried.of(version)
+    if tried is None or (tried.verdict, tried.reason) != (receipt.verdict, receipt.reason):
+        return "the registry does not know of this canary"
+    return None
+
+
 def _wrong(
-    receipt: Receipt | None, digest: str, verdict: str, store: Store, name: str
+    receipt: Registration | None, digest: str, verdict: str, store: Store, name: str
 ) -> str | None:
     """What is not as the receipt says; None when all is."""
     if receipt is None:

@@ -90,6 +90,22 @@ def read_list(answer: httpx.Response, count: int) -> list[Prediction]:
     return _read(answer, convert)
 
 
+def read_labels(answer: httpx.Response, count: int) -> list[str]:
+    """The labels that stand for a request of `count` rows, in order.
+
+    Raises:
+        ReplicaError: The answer is an error, or not what a replica answers.
+    """
+
+    def convert(body: Any) -> list[str]:
+        found = body["label"] if isinstance(body["label"], list) else [body["label"]]
+        if len(found) != count:
+            raise ValueError(f"{len(found)} labels for {count} rows")
+        return [str(one) for one in found]
+
+    return _read(answer, convert)
+
+
 def read_metadata(answer: httpx.Response) -> Metadata:
     """What `GET /v2` tells.
 

@@ -150,6 +150,13 @@ class AsyncClient:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
+    async def feedback(
+        self, request_id: str, labels: str | Sequence[str], *, timeout: float | None = None
+    ) -> list[str]:
+        """Tell the label of an answer that was given: `Client.feedback`."""
+        call = self._endpoint.feedback(request_id, labels)
+        return await self._run(exchange(call, within(self._patience, timeout)))
+
     async def live(self, *, timeout: float | None = None) -> bool:
         """Whether a replica answers there, however busy it is."""
         calls = check(self._endpoint.health("live"), within(self._patience, timeout))

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import httpx
 
-from openautoglm.client.answers import Metadata, Prediction, read_list, read_metadata, read_one
+from openautoglm.client.answers import (
+    Metadata,
+    Prediction,
+    read_labels,
+    read_list,
+    read_metadata,
+    read_one,
+)
 from openautoglm.client.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -100,6 +107,14 @@ class Endpoint:
             size += len(encoded) + 1
         if part:
             yield range(start, start + len(part)), part, first
+
+    def feedback(self, request_id: str, labels: str | Sequence[str]) -> Call[list[str]]:
+        """The labels of an answer that was given."""
+        given = labels if isinstance(labels, str) else list(labels)
+        body = json.dumps({"request_id": request_id, "label": given}, ensure_ascii=False).encode()
+        count = 1 if isinstance(labels, str) else len(labels)
+        read = partial(read_labels, count=count)
+        return Call("POST", f"{self.url}/v1/feedback", read, body)
 
     def health(self, what: str) -> Call[bool]:
         """Whether the replica is `live` or `ready`."""

@@ -172,6 +172,25 @@ class Client:
             for future in waiting:
                 future.cancel()
 
+    def feedback(
+        self, request_id: str, labels: str | Sequence[str], *, timeout: float | None = None
+    ) -> list[str]:
+        """Tell the label of an answer that was given; telling it twice does no harm.
+
+        Args:
+            request_id: Of the prediction.
+            labels: The right class; for a request of several rows one for each, in order.
+            timeout: In place of the client's.
+
+        Returns:
+            The labels that stand: the first ones that anybody told.
+
+        Raises:
+            ReplicaError: They were not kept.
+        """
+        call = self._endpoint.feedback(request_id, labels)
+        return self._run(exchange(call, within(self._patience, timeout)))
+
     def live(self, *, timeout: float | None = None) -> bool:
         """Whether a replica answers there, however busy it is."""
         return self._run(check(self._endpoint.health("live"), within(self._patience, timeout)))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from openautoglm.config.canary import CanarySettings
 from openautoglm.config.compression import CompressSettings
 from openautoglm.config.data import DataParams, FetchData, PrepareData
 from openautoglm.config.drift import DriftSettings
@@ -130,6 +131,13 @@ class RegisterParams(Settings):
     register_: RegisterSettings = Field(RegisterSettings(), alias="register")
 
 
+class CanaryParams(Settings):
+    """What canary sees."""
+
+    model: ModelIdentity
+    canary: CanarySettings = CanarySettings()
+
+
 class Params(Settings):
     """The whole of `params.yaml`."""
 
@@ -141,6 +149,7 @@ class Params(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     drift: DriftSettings = DriftSettings()
     register_: RegisterSettings = Field(RegisterSettings(), alias="register")
+    canary: CanarySettings = CanarySettings()
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

@@ -21,6 +21,8 @@ class Desired(BaseModel):
         name: The service's name.
         code: Version and place of the code that serves; another one replaces the processes.
         service: `config.yaml`, defaults filled in.
+        settles: Whether MLflow follows its rollouts while it serves. A canary's step does that
+            itself at its end, and moves the alias only if it may.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +31,7 @@ class Desired(BaseModel):
     name: str
     code: str = ""
     service: Service
+    settles: bool = True
 
 
 def this_code() -> str:

@@ -56,14 +56,18 @@ class Resolved:
             StoreError: The registry's storage does not give it.
             OSError: The disk is full.
         """
-        digest = self.release.digest
-        if models.has(digest):
-            try:
-                return models.verify(digest)
-            except ArtifactError:
-                pass  # a damaged copy is replaced
-        with self.files("") as folder:
-            return models.put(folder, digest)
+        return place(models, self.release.digest, self.files)
+
+
+def place(models: ModelStore, digest: str, files: Files) -> Path:
+    """A model's folder in the store: `Resolved.place`, of any model by its files."""
+    if models.has(digest):
+        try:
+            return models.verify(digest)
+        except ArtifactError:
+            pass  # a damaged copy is replaced
+    with files("") as folder:
+        return models.put(folder, digest)
 
 
 def resolve(project: Project, service: Service, file: Path) -> Resolved:

@@ -103,5 +103,17 @@ STEPS: dict[str, Step] = {
             "register the model in MLflow, once a digest; champion when there is none",
             effect=True,
         ),
+        Step(
+            "canary",
+            {
+                "prepared": "data/prepared",
+                "compressed": "models/compressed",
+                "registration": "reports/registration",
+            },
+            "reports/canary",
+            "CanaryParams",
+            "serve champion and challenger side by side; the alias moves to one that is no worse",
+            effect=True,
+        ),
     )
 }

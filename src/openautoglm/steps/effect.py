@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -33,21 +34,22 @@ _EXPERIMENT = ("DVC_EXP_BASELINE_REV", "DVC_EXP_NAME")
 
 
 class Receipt(BaseModel):
-    """What an effect did, as a function of its inputs alone.
+    """What an effect did, without anything of the state that it met.
 
     Attributes:
         model_digest: The model it was about.
-        verdict: `pass` or `fail`.
-        registered: Whether the registry holds the model.
-        reason: Why, or why not.
+        verdict: What it came to.
+        reason: Why.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model_digest: str
     verdict: str
-    registered: bool
     reason: str
+
+
+R = TypeVar("R", bound=Receipt)
 
 
 def effect(function: Callable[..., None]) -> Callable[..., None]:
@@ -68,7 +70,9 @@ def effect(function: Callable[..., None]) -> Callable[..., None]:
         start = time.perf_counter()
         inputs = inspect.signature(function).bind_partial(*folders, **named).arguments
         for folder in inputs.values():
-            read_manifest(folder)
+            # What another effect leaves has a receipt in its place, and the body reads that.
+            if not (folder / RECEIPT).is_file():
+                read_manifest(folder)
         with exclusive(Project(runtime.project).effects_lock), published(out) as part:
             mine = runtime.inside(runtime.work / name)
             function(**inputs, params=params, runtime=mine, out=part)
@@ -88,15 +92,15 @@ def write_receipt(folder: Path, receipt: Receipt) -> None:
     (folder / RECEIPT).write_text(text + "\n", encoding="utf-8")
 
 
-def read_receipt(folder: Path) -> Receipt:
-    """Read a folder's receipt.
+def read_receipt(folder: Path, kind: type[R]) -> R:
+    """Read a folder's receipt of a kind.
 
     Raises:
         ArtifactError: It is missing or not readable.
     """
     path = folder / RECEIPT
     try:
-        return Receipt.model_validate_json(path.read_text(encoding="utf-8"))
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise ArtifactError(
             "there is no receipt that can be read", where=str(path), hint="openautoglm verify"

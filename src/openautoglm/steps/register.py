@@ -21,6 +21,16 @@ from openautoglm.steps.effect import SKIPPED, Receipt, effect, in_experiment, wr
 from openautoglm.steps.runtime import Runtime
 
 
+class Registration(Receipt):
+    """What register did; its verdict is the gate's, `pass` or `fail`.
+
+    Attributes:
+        registered: Whether the registry holds the model.
+    """
+
+    registered: bool
+
+
 @effect
 def register(
     *, compressed: Path, evaluation: Path, params: RegisterParams, runtime: Runtime, out: Path
@@ -44,7 +54,7 @@ def register(
         register_model(store, candidate, params.register_, runtime.work)
     else:
         say(f"nothing is registered: {reason}")
-    receipt = Receipt(
+    receipt = Registration(
         model_digest=model.digest, verdict=verdict["verdict"], registered=passed, reason=reason
     )
     write_receipt(out, receipt)

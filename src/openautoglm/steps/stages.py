@@ -17,6 +17,7 @@ from openautoglm.artifacts.folder import PAYLOAD
 from openautoglm.config.params import dvc_keys
 from openautoglm.inference.package import CHOICE
 from openautoglm.steps.catalog import STEPS, Step
+from openautoglm.steps.effect import RECEIPT
 
 _HEAD = """\
 # The chain for `dvc repro`. Written by `openautoglm stages > dvc.yaml`; a test holds it against
@@ -45,7 +46,10 @@ def dvc_yaml() -> str:
 
 def stage(step: Step) -> dict[str, Any]:
     """One stage: command, dependencies, parameters, outputs."""
-    data = [f"{folder}/{PAYLOAD}" for folder in step.inputs.values()]
+    receipts = {other.out for other in STEPS.values() if other.effect}
+    data = [
+        f"{folder}/{RECEIPT if folder in receipts else PAYLOAD}" for folder in step.inputs.values()
+    ]
     if not step.inputs:
         data.append(_LOCAL_FILES)
     if "compressed" in step.inputs:

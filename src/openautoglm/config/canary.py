@@ -1,0 +1,53 @@
+"""The canary's part of `params.yaml`: champion and challenger side by side on the replay split."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from openautoglm.config.model import Settings
+from openautoglm.config.rollout import Accuracy, Errors, Metrics
+
+
+class CanaryErrors(Errors):
+    """Requests that were not answered; a minute has fewer of them than a day of live traffic."""
+
+    margin: float = Field(
+        1,
+        ge=0,
+        lt=100,
+        allow_inf_nan=False,
+        description="promoted only when it is worse by less, for certain; percentage points",
+    )
+
+
+class CanaryMetrics(Metrics):
+    """What is compared; null leaves a metric out."""
+
+    errors: CanaryErrors | None = Field(
+        CanaryErrors(), description="requests that were not answered"
+    )
+    accuracy: Accuracy | None = Field(
+        Accuracy(),
+        description="answers that were wrong; the replay split's labels come as feedback",
+    )
+
+
+class CanarySettings(Settings):
+    """How a registered model is tried beside the champion before it may replace it."""
+
+    seconds: float = Field(
+        60,
+        ge=15,
+        le=60,
+        allow_inf_nan=False,
+        description="it ends by then, start of the processes included; undecided if it must",
+    )
+    alpha: float = Field(
+        0.01,
+        gt=0,
+        le=0.5,
+        allow_inf_nan=False,
+        description="chance of turning down a challenger that is no worse, over all metrics",
+    )
+    clients: int = Field(4, ge=1, le=64, description="requests under way at a time")
+    metrics: CanaryMetrics = Field(CanaryMetrics(), description="what is compared")
