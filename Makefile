@@ -26,11 +26,12 @@ run: setup
 	dvc repro
 	openautoglm verify
 
+# Half of what tests do is to wait for processes, so four workers are what two cores are busy with.
 test: setup-test
-	pytest -n 2 --dist loadgroup -m "not sweep"
+	pytest -n 4 --dist loadgroup -m "not sweep"
 
 test-fast: setup-test
-	pytest -n 2 --dist loadgroup -m "not sweep and not slow"
+	pytest -n 4 --dist loadgroup -m "not sweep and not slow"
 
 lint: setup-lint
 	ruff format --check src tests benchmarks

@@ -17,7 +17,7 @@ from openautoglm.errors import RouteError
 from openautoglm.routing.router import Router
 from openautoglm.routing.routes import Routes, Shadow
 from tests.support.backends import HOST, Backend, Backends, Traffic, ask, exchange
-from tests.support.wait import until
+from tests.support.wait import PATIENCE, until
 
 
 class Place(Protocol):
@@ -59,7 +59,7 @@ def split(port: int, requests: int, connections: int = 8) -> Counter[str]:
     found: Counter[str] = Counter()
     with ExitStack() as stack:
         kept = [
-            stack.enter_context(closing(HTTPConnection(HOST, port, timeout=20)))
+            stack.enter_context(closing(HTTPConnection(HOST, port, timeout=PATIENCE)))
             for _ in range(connections)
         ]
         for _, connection in zip(range(requests), itertools.cycle(kept), strict=False):
@@ -91,8 +91,8 @@ class RouterConformance:
         requests, share = 2000, weight / 100
         found = split(place.port, requests)
         assert set(found) <= {"one", "two"}
-        four_sigma = 4 * math.sqrt(requests * share * (1 - share))
-        assert abs(found["one"] - requests * share) <= four_sigma
+        five_sigma = 5 * math.sqrt(requests * share * (1 - share))
+        assert abs(found["one"] - requests * share) <= five_sigma
 
     def test_three_variants_share(self, place, router, trio):
         router.apply(trio.routes(one=40, two=40, three=20))
@@ -204,7 +204,10 @@ class RouterConformance:
         router.apply(trio.routes(one=100, three=0, shadow=Shadow("three", 30)))
         split(place.port, 1000)
         router.apply(trio.routes(one=100, three=0))
-        assert abs(len(trio.three.seen) - 300) <= 4 * math.sqrt(1000 * 0.3 * 0.7)
+        five_sigma = 5 * math.sqrt(1000 * 0.3 * 0.7)
+        # Nobody waits for the last copies.
+        until(lambda: len(trio.three.seen) >= 300 - five_sigma, what="its share of copies")
+        assert len(trio.three.seen) <= 300 + five_sigma
 
     def test_without_weights_the_answer_is_503(self, place, router, trio):
         router.apply(Routes())

@@ -21,7 +21,8 @@ from openautoglm.routing.counts import Counts, Look, Totals
 from openautoglm.routing.routes import Endpoint, Routes, Shadow
 from tests.conformance.router import split, variants
 from tests.support.backends import HOST, Backend, Backends, ask
-from tests.support.wait import until
+from tests.support.ports import free_port
+from tests.support.wait import PATIENCE, until
 
 STORED = TypeAdapter(Totals)
 _NUMBERS = itertools.count()
@@ -32,19 +33,17 @@ class Place(Protocol):
 
     Attributes:
         port: Where clients ask.
-        timeout_seconds: Longest that a request may take.
         one_gateway: Name of the gateway that the methods below are about; there is another one.
     """
 
     port: int
-    timeout_seconds: float
     one_gateway: str
 
     def telemetry(self) -> Telemetry:
         """A telemetry, as a new process would make it."""
 
-    def apply(self, routes: Routes) -> None:
-        """Put routes into force."""
+    def apply(self, routes: Routes, *, timeout_ms: int = 60_000) -> None:
+        """Put routes into force by which a request may take so long."""
 
     def kill(self) -> None:
         """End one gateway as a crash would."""
@@ -206,7 +205,7 @@ def call(port: int, path: str = "/inference.GRPCInferenceService/ModelInfer") ->
     """One call, whatever comes of it."""
     own = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(f"{HOST}:{port}", options=own) as channel:
-        asked = channel.unary_unary(path).future(b"x", timeout=10)
+        asked = channel.unary_unary(path).future(b"x", timeout=PATIENCE)
         asked.exception()
 
 
@@ -306,13 +305,17 @@ class TelemetryConformance:
         assert set(slower) <= {edge for edge in edges if edge < took}
 
     def test_one_that_takes_too_long_is_an_error_and_slow(self, place, trio, watch):
-        place.apply(trio.routes(one=100))
+        place.apply(trio.routes(one=100), timeout_ms=700)
         trio.one.status = None
+        begin = time.monotonic()
         assert ask(place.port).status == 504
+        took = time.monotonic() - begin
         found = watch.counted(trio.one.name, 1, timed=1)
         assert plain(found) == {"requests": 1, "errors": 1}
-        below = [edge < place.timeout_seconds for edge in watch.telemetry.edges]
-        assert list(found.slow) == [int(slow) for slow in below]
+        edges = watch.telemetry.edges
+        slower = {edge for edge, slow in zip(edges, found.slow, strict=True) if slow}
+        assert {edge for edge in edges if edge < 0.7} <= slower
+        assert slower <= {edge for edge in edges if edge < took}
 
     def test_a_client_that_leaves_tells_that_the_answer_takes_longer(self, place, trio, watch):
         place.apply(trio.routes(one=100))
@@ -347,9 +350,7 @@ class TelemetryConformance:
 
     def test_a_variant_that_cannot_be_reached_errs(self, place, trio, watch):
         place.apply(trio.routes(one=100))
-        dead = socket.create_server((HOST, 0))
-        place.apply(trio.replicas(Endpoint(HOST, dead.getsockname()[1])))
-        dead.close()
+        place.apply(trio.replicas(Endpoint(HOST, free_port())))
         assert {ask(place.port).status for _ in range(3)} == {503}
         assert plain(watch.counted(trio.one.name, 3)) == {"requests": 3, "errors": 3}
 
@@ -430,12 +431,11 @@ class TelemetryConformance:
         split(place.port, 40, connections=20)
         place.pause()
         try:
-            look = watch.look()
+            until(lambda: watch.look().missing == (place.one_gateway,), what="one is missing")
         finally:
             place.go_on()
-        assert look.missing == (place.one_gateway,)
         watch.counted(trio.one.name, 40)
-        assert watch.look().missing == ()
+        until(lambda: watch.look().missing == (), what="both are there")
         assert watch.lost() == set()
 
     def test_a_gateway_that_is_killed_and_starts_again(self, place, trio, watch):
@@ -443,7 +443,7 @@ class TelemetryConformance:
         split(place.port, 40, connections=20)
         watch.counted(trio.one.name, 40, timed=40)
         place.kill()
-        assert watch.look().missing == (place.one_gateway,)
+        until(lambda: watch.look().missing == (place.one_gateway,), what="one is missing")
         split(place.port, 10)
         watch.counted(trio.one.name, 50, timed=50)
         assert watch.lost() == set()
@@ -458,8 +458,7 @@ class TelemetryConformance:
         split(place.port, 200, connections=40)
         place.kill()
         place.start()
-        look = watch.look()
-        assert look.lost == (place.one_gateway,)
+        until(lambda: watch.look().lost == (place.one_gateway,), what="what it had is lost")
         assert watch.variants[trio.one.name].requests < 200
 
 

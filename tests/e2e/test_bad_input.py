@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.support.command import command
 from tests.support.project import BIN, FP32, Small, rows, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad")]
@@ -16,7 +17,7 @@ def project(tmp_path_factory):
     made = Small(tmp_path_factory.mktemp("bad") / "project", count=200)
     made.change(**FP32)
     for name in ("fetch", "prepare", "tune"):
-        made.run("openautoglm", "step", name)
+        command(made.root, "step", name)
     made.start = (made.root / "params.yaml").read_text(encoding="utf-8")
     return made
 
@@ -28,7 +29,7 @@ def same_again(project):
     write_csv(project.root / "data" / "source" / "rows.csv", rows(200))
 
 
-def refused(project, *command, **environment):
+def refused(project, *arguments, run=command, **environment):
     """Standard error of a command that must exit with 2 and leave every output as it was."""
     outputs = ("data/raw", "data/prepared", "models", "reports")
 
@@ -40,7 +41,7 @@ def refused(project, *command, **environment):
         }
 
     before = state()
-    done = project.run(*command, code=2, **environment)
+    done = run(project.root, *arguments, code=2, **environment)
     assert state() == before
     assert done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -48,8 +49,17 @@ def refused(project, *command, **environment):
     return done.stderr
 
 
+def elsewhere(project):
+    """Runs commands as processes of their own, as `command` runs them in this one."""
+
+    def run(root, *arguments, **given):
+        return project.run("openautoglm", *arguments, **given)
+
+    return run
+
+
 def step(name):
-    return ("openautoglm", "step", name)
+    return ("step", name)
 
 
 def test_an_unknown_key(project):
@@ -72,7 +82,7 @@ def test_a_missing_file_names_what_is_there(project):
 def prepared(project, content):
     """Fetch a file with this content, then try to prepare it."""
     (project.root / "data" / "source" / "rows.csv").write_bytes(content)
-    project.run("openautoglm", "step", "fetch")
+    command(project.root, "step", "fetch")
     return refused(project, *step("prepare"))
 
 
@@ -114,7 +124,9 @@ def test_a_dvc_revision_that_cannot_be_read(project):
 )  # fmt: skip
 def test_a_hub_id_without_network(project, tmp_path, environment):
     project.change(model={"base": "someone/no-such-bert"}, train={"transformer": ...})
-    said = refused(project, *step("train"), HF_HOME=str(tmp_path), **environment)
+    # In a process of its own, which reads these variables when it starts.
+    home = {"HF_HOME": str(tmp_path)}
+    said = refused(project, *step("train"), run=elsewhere(project), **home, **environment)
     assert "someone/no-such-bert" in said
     assert "network" in said
 
@@ -149,7 +161,7 @@ def test_a_command_outside_a_project(tmp_path):
 
 
 def test_a_chain_that_has_not_run_has_no_page(project):
-    assert "dvc repro" in refused(project, "openautoglm", "verify")
+    assert "dvc repro" in refused(project, "verify")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a small disk needs Linux's namespaces")

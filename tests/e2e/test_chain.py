@@ -7,7 +7,8 @@ import sqlite3
 import pytest
 
 from openautoglm.steps.catalog import STEPS
-from tests.support.project import Small
+from tests.support.command import command
+from tests.support.project import PURE, Small
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
 PREDICT = """
@@ -26,15 +27,10 @@ print(model.predict(["列车轨道车站", "病理药物临床"]).iloc[:, 0].tol
 """
 
 
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory):
+@pytest.fixture
+def chain(chain_run):
     """A project after `dvc repro` and `openautoglm verify`."""
-    project = Small(tmp_path_factory.mktemp("chain") / "project")
-    project.repro = project.run("dvc", "repro")
-    project.page = project.run("openautoglm", "verify").stdout
-    project.run("git", "add", "-A")
-    project.commit("first results")
-    return project
+    return chain_run.project
 
 
 def registered(project):
@@ -47,18 +43,18 @@ def registered(project):
         ).fetchall()
 
 
-def test_the_page_tells_rows_quality_and_what_was_registered(chain):
+def test_the_page_tells_rows_quality_and_what_was_registered(chain, chain_run):
     for part in (
         *("600", "best trials", "macro F1", "baseline", "* ", "int4-gptq", "distilled"),
         *("drift", "test: ", "shifted: ", "champion", "small", "mlflow ui"),
     ):
-        assert part in chain.page, chain.page
+        assert part in chain_run.page, chain_run.page
     assert registered(chain) == ([("small", 1)], [("small", "champion", 1)])
 
 
-def test_every_step_showed_progress(chain):
+def test_every_step_showed_progress(chain_run):
     for step in STEPS:
-        assert f"[{step}] " in chain.repro.stdout + chain.repro.stderr
+        assert f"[{step}] " in chain_run.said
 
 
 def test_a_second_repro_runs_nothing_and_says_so(chain):
@@ -136,12 +132,14 @@ def test_push_and_pull_bring_the_same_bytes_back(chain):
     assert "up to date" in chain.run("dvc", "status").stdout
 
 
-def test_another_folder_and_more_workers_give_the_same_digests(chain, tmp_path):
+def test_another_folder_and_more_workers_and_no_dvc_give_the_same_digests(chain, tmp_path):
     other = Small(tmp_path / "somewhere" / "else")
-    other.run("dvc", "repro", "evaluate", "drift", OPENAUTOGLM_WORKERS="2")
+    shutil.copyfile(chain.root / "params.yaml", other.root / "params.yaml")
+    for name in PURE:
+        command(other.root, "step", name, OPENAUTOGLM_WORKERS="2")
     assert other.digests() == chain.digests()
 
 
 def test_a_count_of_workers_that_is_none_is_refused(chain):
-    done = chain.run("openautoglm", "step", "tune", code=2, OPENAUTOGLM_WORKERS="many")
+    done = command(chain.root, "step", "tune", code=2, OPENAUTOGLM_WORKERS="many")
     assert "OPENAUTOGLM_WORKERS" in done.stderr

@@ -9,9 +9,10 @@ import pytest
 
 from openautoglm.deploy.ledger import read
 from openautoglm.deploy.local.unit import read_units
-from tests.support.site import free_port, listening, parsed, processes, site
+from tests.support.ports import free_port
+from tests.support.site import listening, parsed, processes, site
 from tests.support.traffic import Traffic
-from tests.support.wait import until
+from tests.support.wait import PATIENCE, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deploy")]
 
@@ -29,7 +30,9 @@ def grpc_ports(site):
 
 
 def predict(site, text="车"):
-    return httpx.post(f"{site.url}/v1/predict", json={"text": text}, trust_env=False, timeout=30)
+    return httpx.post(
+        f"{site.url}/v1/predict", json={"text": text}, trust_env=False, timeout=PATIENCE
+    )
 
 
 def test_it_answers_when_the_command_returns(small):
@@ -106,7 +109,7 @@ def test_the_gateway_moves_to_another_port_and_back(small):
     small.port = free_port()
     small.deploy()
     assert predict(small).status_code == 200
-    assert first not in listening()
+    until(lambda: first not in listening(), what="the old port is closed")
     small.deploy(gateway={"host": "127.0.0.2"})
     assert small.status().url == f"http://127.0.0.2:{small.port}"
     small.port = first
@@ -151,11 +154,14 @@ def test_a_shadow_answers_nobody(small):
         for p in small.status().processes
         if p.release == small.status().roles["challenger"].release.key
     )
-    seen = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
-    asked = [
-        line for line in seen.splitlines() if line.startswith("openautoglm_replica_requests_total")
-    ]
-    assert sum(float(line.split()[-1]) for line in asked) > 20
+
+    def asked():
+        url = f"http://127.0.0.1:{port}/metrics"
+        lines = httpx.get(url, trust_env=False, timeout=PATIENCE).text.splitlines()
+        counts = [line for line in lines if line.startswith("openautoglm_replica_requests_total")]
+        return sum(float(line.split()[-1]) for line in counts)
+
+    until(lambda: asked() > 20, what="copies")
     small.run("weights", "small", "champion=100")
 
 

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from openautoglm.deploy.local.supervisor import Supervisor
-from tests.support.site import Site, free_port, parsed, processes, site
+from tests.support.ports import free_port
+from tests.support.site import Site, parsed, processes, site
 from tests.support.traffic import Traffic
 from tests.support.wait import until
 
@@ -29,10 +30,19 @@ def original(tmp_path_factory):
         assert "healthy" in found.run("status")
 
 
+def copied(root, to):
+    """Whether nothing was exchanged for a newer one while it was being copied."""
+    shutil.rmtree(to, ignore_errors=True)
+    try:
+        return shutil.copytree(root, to, symlinks=True)
+    except shutil.Error:
+        return None
+
+
 @pytest.fixture
 def copy(original, tmp_path):
     """A copy of it, which has the same port."""
-    shutil.copytree(original.root, tmp_path / "copy", symlinks=True)
+    until(lambda: copied(original.root, tmp_path / "copy"), what="a copy")
     found = Site(tmp_path / "copy", original.port, original.config)
     yield found
     if found.folder.desired.is_file():

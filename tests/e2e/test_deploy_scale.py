@@ -14,7 +14,7 @@ AUTOSCALE = {
     "min_replicas": 1,
     "max_replicas": 3,
     "scale_up_seconds": 1,
-    "scale_down_seconds": 2,
+    "scale_down_seconds": 6,
 }
 
 
@@ -36,13 +36,13 @@ def test_more_replicas_than_cores_are_warned_of(small):
 def test_replicas_come_with_the_load_and_go_with_it(small):
     assert len(small.pids("replica")) == 1
     with Traffic(small.port, clients=8, pause=0) as traffic:
-        until(lambda: small.status().replicas == 3, seconds=40, what="the decision for three")
-        until(lambda: small.status().healthy, seconds=40, what="three that are ready")
+        until(lambda: small.status().replicas == 3, what="the decision for three")
+        until(lambda: small.status().healthy, what="three that are ready")
         assert "live 3, owned by autoscaler" in small.run("deploy", "--plan")
         assert "nothing to change" in small.run("deploy")
         assert len(small.pids("replica")) == 3
-    until(lambda: small.status().replicas == 1, seconds=60, what="the decision for one")
-    until(lambda: len(small.pids("replica")) == 1, seconds=40, what="the end of two")
+    until(lambda: small.status().replicas == 1, what="the decision for one")
+    until(lambda: len(small.pids("replica")) == 1, what="the end of two")
     assert traffic.failures == []
 
 

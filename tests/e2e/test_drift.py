@@ -18,6 +18,7 @@ from openautoglm.errors import ArtifactError, InputError
 from openautoglm.feedback.answers import Answer, Source
 from openautoglm.feedback.store import FeedbackStore
 from openautoglm.steps.catalog import STEPS
+from tests.support.command import command
 from tests.support.project import FP32, Small, rows, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("drift")]
@@ -31,7 +32,7 @@ def project(tmp_path_factory):
     small.change(data={"splits": SPLITS}, drift={"rows": 100, "threads": 1}, **FP32)
     names = list(STEPS)
     for name in [*names[: names.index("evaluate")], "drift"]:
-        small.run("openautoglm", "step", name)
+        command(small.root, "step", name)
     write_csv(small.root / "same.csv", rows(200, seed=7))
     reviews = [(f"这家餐厅的第{i}道菜非常好吃，服务也很周到！", "铁路") for i in range(150)]
     write_csv(small.root / "reviews.csv", reviews)
@@ -74,7 +75,7 @@ def test_the_step_shows_test_and_a_window_that_is_shifted_on_purpose(project):
 
 
 def test_the_step_again_is_the_same_payload(project, tmp_path):
-    project.run("openautoglm", "step", "drift", "--out", str(tmp_path / "again"))
+    command(project.root, "step", "drift", "--out", str(tmp_path / "again"))
     digests = [
         json.loads((folder / "manifest.json").read_text())["digest"]
         for folder in (project.root / "reports" / "drift", tmp_path / "again")
@@ -89,12 +90,12 @@ def test_the_steps_effects_are_in_mlflow(project):
 
 def test_fewer_rows_than_are_compared_are_too_little_data(project, tmp_path):
     project.change(drift={"rows": 1000})
-    done = project.run("openautoglm", "step", "drift", "--out", str(tmp_path / "out"))
+    said = command(project.root, "step", "drift", "--out", str(tmp_path / "out"))
     project.change(drift={"rows": 100})
     payload = tmp_path / "out" / "payload" / "drift.json"
     summary = json.loads(payload.read_text(encoding="utf-8"))
     assert {one["verdict"] for one in summary["windows"].values()} == {"too little data"}
-    assert "more are needed" in done.stderr
+    assert "more are needed" in said.stderr
 
 
 def test_a_window_like_the_reference_does_not_drift(project):
@@ -201,12 +202,12 @@ def kept(project, given, labelled=0, **feedback):
         ]
         store.record(source, answers)
         for place, (_, label) in enumerate(given[:labelled]):
-            store.label(f"{place}", [label])
+            store.label("small", f"{place}", [label])
 
 
 def test_what_a_service_was_asked_is_a_window_with_the_labels_that_came(project):
     kept(project, rows(200, seed=7), labelled=150)
-    done = project.run("openautoglm", "drift", "--service", "small")
+    done = command(project.root, "drift", "--service", "small")
     assert "none: no column drifts" in done.stdout
     assert "200 found, 200 can be used" in done.stdout
     found = json.loads(
@@ -218,7 +219,7 @@ def test_what_a_service_was_asked_is_a_window_with_the_labels_that_came(project)
 
 def test_without_labels_a_service_is_judged_by_its_inputs(project):
     kept(project, [(f"这家餐厅的第{i}道菜非常好吃，服务也很周到！", "铁路") for i in range(150)])
-    done = project.run("openautoglm", "drift", "--service", "small")
+    done = command(project.root, "drift", "--service", "small")
     assert "drift" in done.stdout
     assert "class shares were not compared: no row has a label" in done.stdout
 
@@ -244,4 +245,4 @@ def test_a_service_that_keeps_no_requests_says_what_to_set(project, given, feedb
     [(), ("--current", "same.csv", "--service", "small"), ("--service", "s", "--text", "a")],
 )
 def test_a_window_is_a_file_or_a_service(project, given):
-    assert "--" in project.run("openautoglm", "drift", *given, code=2).stderr
+    assert "--" in command(project.root, "drift", *given, code=2).stderr

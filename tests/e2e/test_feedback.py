@@ -11,9 +11,9 @@ from openautoglm.deploy.ledger import last
 from openautoglm.feedback.answers import source_key
 from openautoglm.feedback.reading import asked, begin, news
 from openautoglm.feedback.store import FeedbackStore
-from openautoglm.routing.envoy import admin
+from tests.support.envoy import counters
 from tests.support.site import site
-from tests.support.wait import until
+from tests.support.wait import PATIENCE, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("feedback")]
 REQUESTS = 40
@@ -30,7 +30,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture
 def http(small):
-    with httpx.Client(base_url=small.url, trust_env=False, timeout=30) as found:
+    with httpx.Client(base_url=small.url, trust_env=False, timeout=PATIENCE) as found:
         yield found
 
 
@@ -61,7 +61,7 @@ def counted(small, cluster):
     """Requests that the gateways sent to a cluster."""
     name = f"cluster.{cluster}.upstream_rq_total"
     return sum(
-        int(admin.stats(socket, f"^{name}$").get(name, 0))
+        int(counters(socket, f"^{name}$").get(name, 0))
         for socket in small.folder.sockets.glob("gateway-*.sock")
     )
 

@@ -8,23 +8,15 @@ import pytest
 
 from openautoglm.steps.catalog import STEPS
 from tests.support.kills import kill_during
-from tests.support.project import PURE, Small
+from tests.support.project import PURE
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
 START = 1.0  # seconds an interpreter needs before the step's own work
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    made = Small(tmp_path_factory.mktemp("kills") / "project", count=400)
-    recipes = ["fp32", "int8", "pruned", "distilled"]
-    made.change(
-        compress={"recipes": recipes, "search": {"rounds": 0}},
-        # So that the transformer is the candidate, which can be cut.
-        train={"epochs": 4, "lr": 0.003, "glm": {"penalty": 1e-6}},
-        tune={"space": {"lr": {"low": 0.001, "high": 0.004, "log": True}}},
-    )
-    made.run("dvc", "repro")
+def project(chain_run):
+    made = chain_run.copy
     made.undisturbed = made.digests()
     package = json.loads((made.root / "models/compressed/payload/model.json").read_text())
     assert {"pruned", "distilled"} <= package["families"].keys()

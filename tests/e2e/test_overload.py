@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support.replica import client, stub
+from tests.support.wait import PATIENCE, until
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 BATCH, CALL = 8, 0.02  # rows and seconds of a call of the stub
@@ -51,7 +52,7 @@ class Health:
         self._thread.join()
 
     def _ask(self, url: str) -> None:
-        with httpx.Client(base_url=url, trust_env=False, timeout=30) as asking:
+        with httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE) as asking:
             while not self._ended.wait(0.05):
                 for path in ("/health/live", "/health/ready"):
                     start = perf_counter()
@@ -79,7 +80,7 @@ def test_what_cannot_be_served_is_refused_with_429_or_503_and_the_rest_is_answer
     assert health.statuses == {200}
     with client(replica) as asking:
         assert asking.post("/v1/predict", json=TEXT).status_code == 200
-        assert "openautoglm_replica_queue_rows 0.0" in asking.get("/metrics").text
+        until(lambda: "openautoglm_replica_queue_rows 0.0" in asking.get("/metrics").text)
 
 
 def test_a_refusal_says_when_to_come_again(replica):

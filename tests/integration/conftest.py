@@ -1,4 +1,4 @@
-"""What several integration tests share: a real PostgreSQL, started for a module's tests."""
+"""What several integration tests share: a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
     """A server; under root it runs as another user, who must reach its folder."""
     with warnings.catch_warnings():
@@ -29,7 +29,7 @@ def postgres() -> Iterator[Any]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(postgres: Any) -> str:
     """Its URL."""
     found: str = postgres.get_uri()

@@ -19,6 +19,7 @@ from openautoglm.inference.package import read_choice, read_package
 from openautoglm.steps.compress import compress
 from openautoglm.steps.runtime import Runtime
 from openautoglm.training import smaller
+from tests.support.command import command
 from tests.support.project import FP32, Small, rows
 
 pytestmark = pytest.mark.xdist_group("compress")
@@ -31,7 +32,8 @@ def project(tmp_path_factory):
     small = Small(tmp_path_factory.mktemp("compress") / "project", count=400)
     small.change(**FP32)
     small.change(train={"epochs": 8, "lr": 0.003, "glm": {"penalty": 1e-6, "buckets": 4096}})
-    small.run("dvc", "repro", "train")
+    for name in ("fetch", "prepare", "tune", "train"):
+        command(small.root, "step", name)
     return small
 
 

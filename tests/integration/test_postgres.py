@@ -38,6 +38,7 @@ def test_register_verify_compare(chain):
     chain.register()
     chain.register()
     chain.make(seed=1, right=0.95).register()
+    chain.canary()
     facts = verify(Project(chain.root))
     assert facts.mended == ()
     assert dict(facts.aliases) == {"challenger": "2", "champion": "1"}

@@ -20,7 +20,9 @@ from openautoglm.config.project import Project
 from openautoglm.errors import ArtifactError, InputError, StoreError
 from openautoglm.registry.compare import compare_versions
 from openautoglm.registry.store import open_store, reachable, redacted
+from tests.support.once import empty_stores
 from tests.support.registry import LABELS, Chain
+from tests.support.wait import PATIENCE
 
 SETTINGS = RegisterSettings(resamples=100)
 
@@ -35,10 +37,8 @@ def alone(monkeypatch):
 def empty(tmp_path_factory):
     """A project with nothing but an empty store; tests copy it."""
     root = tmp_path_factory.mktemp("empty") / "项目 one"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        Chain(root)
-        open_store(Project(root))
+    empty_stores.put(root)
+    Chain(root)
     return root
 
 
@@ -162,6 +162,7 @@ def test_two_models_in_one_process_do_not_meet(chain):
 
 def test_verify_has_nothing_to_mend_after_register(chain):
     chain.register()
+    chain.canary()
     facts = verify(Project(chain.root))
     assert facts.mended == ()
     assert (facts.version, dict(facts.aliases)) == ("1", {"champion": "1"})
@@ -223,10 +224,12 @@ def apply_experiment(chain):
 )
 def test_verify_mends(chain, damage):
     chain.register()
+    chain.canary()
     receipt = (chain.registration / "receipt.json").read_bytes()
     damage(chain)
     facts = verify(Project(chain.root))
-    assert len(facts.mended) == 1
+    assert facts.mended[0].endswith("; register has run again")
+    assert facts.canary.verdict == "champion"
     assert versions(chain) == [(1, "READY", ["champion"])]
     assert (chain.registration / "receipt.json").read_bytes() == receipt
     assert load(chain).predict(["诗"])["label"].tolist() == ["文学"]
@@ -237,12 +240,55 @@ def test_verify_registers_the_model_that_is_there(chain):
     chain.register()
     chain.make(seed=3)
     facts = verify(Project(chain.root))
-    assert facts.mended == ("the receipt was of another model",)
+    assert facts.mended[0] == "the receipt was of another model; register has run again"
     assert versions(chain) == [(1, "READY", ["champion"]), (2, "READY", ["challenger"])]
+
+
+def lose_canary(chain):
+    shutil.rmtree(chain.root / "reports" / "canary")
+
+
+def lose_note(chain):
+    client = open_store(Project(chain.root)).client
+    client.delete_model_version_tag("small", "2", "canary.verdict")
+
+
+def apply_experiment_to_canary(chain):
+    path = chain.root / "reports" / "canary" / "receipt.json"
+    told = json.loads(path.read_text()) | {"verdict": "skipped", "reason": "skipped: experiment"}
+    path.write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lose_canary, lose_note, apply_experiment_to_canary],
+    ids=lambda damage: damage.__name__,
+)
+def test_verify_tries_again_what_was_not_tried_here(chain, damage):
+    chain.register()
+    chain.make(seed=1).register()
+    told = chain.canary()
+    assert told["verdict"] == "undecided"
+    damage(chain)
+    (mended,) = verify(Project(chain.root)).mended
+    assert mended.endswith("; canary has run again")
+    assert json.loads((chain.root / "reports/canary/receipt.json").read_text()) == told
+    assert verify(Project(chain.root)).mended == ()
+
+
+def test_a_champion_that_was_chosen_later_is_nothing_to_mend(chain):
+    chain.register()
+    chain.make(seed=1).register()
+    chain.canary()
+    store = open_store(Project(chain.root))
+    store.client.set_registered_model_alias("small", "champion", "2")
+    facts = verify(Project(chain.root))
+    assert (facts.mended, facts.canary.verdict) == ((), "undecided")
 
 
 def test_verify_leaves_a_failed_gate_alone(chain):
     chain.make(verdict="fail").register()
+    chain.canary()
     facts = verify(Project(chain.root))
     assert (facts.mended, facts.version, versions(chain)) == ((), None, [])
 
@@ -255,6 +301,7 @@ def test_verify_before_the_chain_names_the_command(empty):
 
 def test_a_moved_project_takes_its_artifacts_along(chain, tmp_path):
     chain.register()
+    chain.canary()
     target = tmp_path / "else where"
     chain.root.rename(target)
     moved = Chain(target)
@@ -347,7 +394,7 @@ def test_a_store_that_does_not_answer_is_named_without_its_password(chain, monke
         assert shown in str(caught.value)
         assert "secret" not in str(caught.value)
         assert "MLFLOW_TRACKING_URI" in str(caught.value)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < PATIENCE, "MLflow would try again for minutes"
 
 
 def test_a_server_that_is_no_mlflow_is_told(chain, monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from openautoglm.config.project import Project
 from openautoglm.registry.store import open_store
 from openautoglm.registry.versions import defect
+from tests.support.once import empty_stores
 from tests.support.registry import Chain
 from tests.support.registry_kills import register_until
 
@@ -22,6 +23,7 @@ def ready(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "MLFLOW_TRACKING_URI"):
             patch.delenv(name, raising=False)
+        empty_stores.put(root)
         chain = Chain(root).make()
         open_store(Project(root))
         other = root.with_name("undisturbed")
@@ -57,7 +59,7 @@ def check_a_kill(ready, target, stop):
     assert list(target.rglob("*.part-*")) == []
 
 
-@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0])
+@pytest.mark.parametrize("share", [0.25, 0.6, 0.9, 1.0])
 def test_a_killed_register_converges(ready, tmp_path, share):
     chain, events = ready
     check_a_kill(chain, tmp_path / "killed", max(1, round(share * events)))

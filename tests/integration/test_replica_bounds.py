@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.support.replica import client, serving
-from tests.support.rpc import wait_until
+from tests.support.wait import until
 from tests.support.wire import Wire, chunked, gauge, get, post
 
 pytestmark = pytest.mark.xdist_group("replica")
@@ -153,7 +153,7 @@ def test_a_request_that_does_not_arrive_is_told_and_closed(impatient, sent):
         found = wire.send(sent).answer()
         assert (found.status, found.json["kind"]) == (408, "slow")
         assert wire.rest() == b""
-    wait_until(lambda: gauge(impatient, "buffered_bytes") == 0)
+    until(lambda: gauge(impatient, "buffered_bytes") == 0)
 
 
 def test_a_request_that_does_not_arrive_behind_another_is_closed_as_soon(impatient):
@@ -164,10 +164,16 @@ def test_a_request_that_does_not_arrive_behind_another_is_closed_as_soon(impatie
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n\r\n", get()])
 def test_a_connection_that_is_not_used_is_closed(impatient, sent):
-    with Wire(impatient) as wire:
-        if wire.send(sent) and sent == get():
-            assert wire.answer().status == 200
-        assert wire.rest() == b""
+    def answered_and_closed():
+        with Wire(impatient) as wire:
+            try:
+                if wire.send(sent) and sent == get():
+                    assert wire.answer().status == 200
+            except ConnectionError:  # this process stood still, and the replica did not wait
+                return False
+            return wire.rest() == b""
+
+    until(answered_and_closed)
 
 
 def sent_until_closed(wire, data):
@@ -180,8 +186,8 @@ def sent_until_closed(wire, data):
 def test_a_client_that_never_reads_is_cut_off_and_forgotten(impatient):
     with Wire(impatient, receive=4096) as wire:
         sent_until_closed(wire, get("/openapi.json"))
-    wait_until(lambda: gauge(impatient, "connections") == 1)
-    assert gauge(impatient, "buffered_bytes") == 0
+    until(lambda: gauge(impatient, "connections") == 1)
+    until(lambda: gauge(impatient, "buffered_bytes") == 0)
 
 
 def test_a_client_that_asks_much_at_once_and_never_reads_costs_little(text):
@@ -196,11 +202,11 @@ def test_a_client_that_asks_much_at_once_and_never_reads_costs_little(text):
                 wire.send(get("/openapi.json") * 8000)
         assert gauge(text, "buffered_bytes") < 8 << 20
         assert process.memory_info().rss - before < 48 << 20
-    wait_until(lambda: gauge(text, "buffered_bytes") == 0)
+    until(lambda: gauge(text, "buffered_bytes") == 0)
 
 
 def test_too_many_requests_of_one_connection_are_refused_after_those_before(serve):
-    slow = ("batching.max_queue_delay_microseconds=300000", "batching.max_batch_size=64")
+    slow = ("batching.max_queue_delay_microseconds=1000000", "batching.max_batch_size=64")
     with serve(*slow) as replica, Wire(replica) as wire:
         wire.send(post({"text": "a"}) * 33)
         found = [wire.answer() for _ in range(33)]
@@ -223,10 +229,10 @@ def test_connections_beyond_the_bound_are_told_and_take_no_ones_place(serve):
         others[1].break_off()
 
         def admitted():
-            with Wire(replica) as wire:
+            with contextlib.suppress(ConnectionError), Wire(replica) as wire:
                 return wire.send(get()).answer().status == 200
 
-        wait_until(admitted)
+        until(admitted)
 
 
 def test_bodies_beyond_the_bound_are_refused_until_there_is_room(serve):
@@ -234,11 +240,11 @@ def test_bodies_beyond_the_bound_are_refused_until_there_is_room(serve):
     limits = (f"limits.buffered_bytes={megabyte}", f"limits.body_bytes={megabyte}")
     with serve(*limits) as replica, Wire(replica) as large, Wire(replica) as small:
         large.send(post(b" " * 1_000_000)[:-1])
-        wait_until(lambda: gauge(replica, "buffered_bytes") > 900_000)
+        until(lambda: gauge(replica, "buffered_bytes") > 900_000)
         assert refused(replica, post(b" " * 100_000)) == (503, "overloaded")
         assert small.send(post({"text": "a"})).answer().status == 200
         assert large.send(b" ").answer().status == 400
-        wait_until(lambda: gauge(replica, "buffered_bytes") == 0)
+        until(lambda: gauge(replica, "buffered_bytes") == 0)
         assert small.send(post(b" " * 100_000)).answer().status == 400
 
 
@@ -251,9 +257,9 @@ def test_answers_that_wait_for_others_count_as_buffered(serve):
                 wire = stack.enter_context(Wire(replica))
                 with contextlib.suppress(ConnectionError):
                     wire.send(post({"text": "a"}) + get("/openapi.json") * 31)
-            wait_until(lambda: gauge(replica, "buffered_bytes") > bound / 2)
+            until(lambda: gauge(replica, "buffered_bytes") > bound / 2)
             assert gauge(replica, "buffered_bytes") <= bound
-            assert gauge(replica, "connections") < 16
+            until(lambda: gauge(replica, "connections") < 16)
             stack.callback(wire.break_off)
         with Wire(replica) as wire:
             assert wire.send(get()).answer().status == 200
@@ -265,11 +271,11 @@ def test_a_body_in_very_many_parts_takes_no_time_from_others(text):
         busy.send(CHUNKED + parts)
         assert other.send(get()).answer().status == 200
         assert busy.send(b"0\r\n\r\n").answer().status == 400
-    wait_until(lambda: gauge(text, "buffered_bytes") == 0)
+    until(lambda: gauge(text, "buffered_bytes") == 0)
 
 
 def test_after_all_this_nothing_is_held(text):
     with client(text) as http:
         assert http.post("/v1/predict", json={"text": "a"}).is_success
-    wait_until(lambda: gauge(text, "connections") == 1)
-    assert gauge(text, "buffered_bytes") == gauge(text, "queue_rows") == 0
+    until(lambda: gauge(text, "connections") == 1)
+    until(lambda: gauge(text, "buffered_bytes") == gauge(text, "queue_rows") == 0)

@@ -12,11 +12,9 @@ from sklearn.datasets import load_wine
 from tritonclient.utils import InferenceServerException
 
 from openautoglm.serving.rpc import messages
-from tests.support import rpc
 from tests.support.rpc import (
     IDENTITY,
     INFER,
-    WAIT,
     ask,
     health,
     infer,
@@ -24,23 +22,28 @@ from tests.support.rpc import (
     refused,
     serving,
 )
+from tests.support.wait import PATIENCE, until
 
 DIGEST = IDENTITY.digest
 TEXTS = ["大学图书馆的数字化", "中国近代经济史", "a", "", "量子力学导论", "b c", "诗经", "农业"]
 
 
-@pytest.fixture(scope="module")
-def text_model(tmp_path_factory):
-    return rpc.text_model(tmp_path_factory.mktemp("text"))
+pytest_plugins = ["tests.support.served"]
 
 
 @pytest.fixture(scope="module")
-def numeric_model(tmp_path_factory):
-    return rpc.wine_model(tmp_path_factory.mktemp("numeric"))
+def text_model(text_predictions):
+    return text_predictions
+
+
+@pytest.fixture(scope="module")
+def numeric_model(numeric_predictions):
+    return numeric_predictions
 
 
 @pytest.fixture(scope="module")
 def text(text_model):
+    """In this process, and not the replica of its own that others ask."""
     with serving(text_model) as found:
         yield found
 
@@ -131,7 +134,7 @@ def test_a_message_that_is_none_is_refused(text):
     with grpc.insecure_channel(text[1]) as channel:
         call = channel.unary_unary(INFER)
         with pytest.raises(grpc.RpcError) as caught:
-            call(b"\xff\xff\xff", timeout=WAIT)
+            call(b"\xff\xff\xff", timeout=PATIENCE)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "inference.ModelInferRequest" in caught.value.details()
 
@@ -209,16 +212,19 @@ def recorded(address):
             accepting.start()
             yield f"127.0.0.1:{listener.getsockname()[1]}", sent
             listener.shutdown(socket.SHUT_RDWR)
-            accepting.join(WAIT)
+            accepting.join(PATIENCE)
 
 
 def test_calls_are_counted_by_code(text):
     predictor, address = text
     infer(address, infer_request("a"))
     refused(address, infer_request())
-    series = predictor.observer.metrics.render(None)[0].decode()
-    assert 'code="OK"' in series
-    assert 'code="INVALID_ARGUMENT"' in series
+
+    def counted(code):
+        return f'code="{code}"' in predictor.observer.metrics.render(None)[0].decode()
+
+    # An answer is counted after it was sent.
+    until(lambda: counted("OK") and counted("INVALID_ARGUMENT"))
 
 
 def test_health_follows_readiness(text_model):

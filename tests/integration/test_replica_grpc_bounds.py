@@ -7,10 +7,8 @@ import grpc
 import pytest
 
 from openautoglm.errors import StoreError
-from tests.support import rpc
 from tests.support.rpc import (
     INFER,
-    WAIT,
     Held,
     begin,
     health,
@@ -18,13 +16,15 @@ from tests.support.rpc import (
     infer_request,
     refused,
     serving,
-    wait_until,
 )
+from tests.support.wait import PATIENCE, until
+
+pytest_plugins = ["tests.support.served"]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return rpc.text_model(tmp_path_factory.mktemp("text"))
+@pytest.fixture
+def model(text_predictions):
+    return text_predictions
 
 
 @contextlib.contextmanager
@@ -35,16 +35,23 @@ def standing(model, **settings):
         try:
             with grpc.insecure_channel(address) as channel:
                 first = begin(channel, "first")
-                assert held.entered.wait(WAIT)
+                assert held.entered.wait(PATIENCE)
                 yield held, predictor, address, channel
                 held.go.set()
-                first.result(WAIT)
+                first.result(PATIENCE)
         finally:
             held.go.set()
 
 
 def waiting(predictor, rows):
-    wait_until(lambda: predictor._batcher.queue_rows == rows)
+    until(lambda: predictor._batcher.queue_rows == rows)
+
+
+def queued(predictor, channel, text, timeout):
+    """A call whose row waits; None when its deadline passed before it came so far."""
+    call = begin(channel, text, timeout=timeout)
+    until(lambda: predictor._batcher.queue_rows == 1 or call.done())
+    return None if call.done() else call
 
 
 def test_too_many_rows_or_bytes_are_refused(model):
@@ -65,9 +72,11 @@ def test_a_compressed_message_is_refused_before_it_is_unpacked(model):
 
 
 def test_a_deadline_that_passes_in_the_queue_takes_the_row_out(model):
-    with standing(model) as (held, _, address, _):
-        found = refused(address, infer_request("late"), timeout=0.2)
-        assert found.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    with standing(model) as (held, predictor, address, channel):
+        late = until(lambda: queued(predictor, channel, "late", timeout=1))
+        assert late.exception(PATIENCE).code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        # The client knows it a moment before the replica does.
+        waiting(predictor, 0)
         held.go.set()
         infer(address, infer_request("after"))
     assert held.seen == ["first", "after"]
@@ -102,7 +111,7 @@ def test_a_full_queue_refuses_and_health_still_answers(model):
         assert found.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert health(address) == "SERVING"
         held.go.set()
-        second.result(WAIT)
+        second.result(PATIENCE)
 
 
 def test_calls_beyond_the_bound_are_refused_and_health_still_answers(model):
@@ -114,8 +123,8 @@ def test_calls_beyond_the_bound_are_refused_and_health_still_answers(model):
         assert found.details() == "too many calls at once"
         assert health(address) == "SERVING"
         held.go.set()
-        second.result(WAIT)
-        wait_until(lambda: answers(address, "fourth"))
+        second.result(PATIENCE)
+        until(lambda: answers(address, "fourth"))
 
 
 def answers(address, *texts):
@@ -137,8 +146,8 @@ def test_bytes_beyond_the_bound_are_refused_until_they_are_free_again(model):
         assert found.code() == grpc.StatusCode.UNAVAILABLE
         assert found.details() == "too many bytes of calls at once"
         held.go.set()
-        second.result(WAIT)
-        wait_until(lambda: answers(address, "b" * 600_000))
+        second.result(PATIENCE)
+        until(lambda: answers(address, "b" * 600_000))
 
 
 @contextlib.contextmanager
@@ -147,13 +156,13 @@ def silent(address, calls, method=INFER):
     never = threading.Event()
 
     def nothing():
-        never.wait(WAIT)
+        never.wait(PATIENCE)
         yield from ()
 
     with grpc.insecure_channel(address) as channel:
         call = channel.stream_unary(method)
         try:
-            yield [call.future(nothing(), timeout=WAIT) for _ in range(calls)]
+            yield [call.future(nothing(), timeout=PATIENCE) for _ in range(calls)]
         finally:
             never.set()
 
@@ -161,16 +170,16 @@ def silent(address, calls, method=INFER):
 def test_a_client_that_sends_no_message_is_cut_off(model):
     limits = {"request_seconds": 0.1}
     with serving(model, limits=limits) as (_, address), silent(address, 1) as (call,):
-        found = call.exception(WAIT)
+        found = call.exception(PATIENCE)
     assert found.code() == grpc.StatusCode.CANCELLED
     assert found.details().startswith("the message did not come in time; allowed: 0.1 seconds")
 
 
 def test_clients_that_send_no_message_do_not_keep_others_from_being_read(model):
-    limits = {"buffered_bytes": 1 << 20, "request_seconds": 10 * WAIT}
+    limits = {"buffered_bytes": 1 << 20, "request_seconds": 10 * PATIENCE}
     with serving(model, limits=limits) as (_, address), silent(address, 16) as calls:
         infer(address, infer_request("a"))
-        assert any(call.done() for call in calls)
+        until(lambda: any(call.done() for call in calls), what="one that was cut off")
 
 
 def test_a_client_that_sends_its_message_late_is_answered_while_no_other_waits(model):
@@ -178,21 +187,21 @@ def test_a_client_that_sends_its_message_late_is_answered_while_no_other_waits(m
     sent = threading.Event()
 
     def late():
-        assert sent.wait(WAIT)
+        assert sent.wait(PATIENCE)
         yield request
 
     with serving(model) as (_, address), grpc.insecure_channel(address) as channel:
-        call = channel.stream_unary(INFER).future(late(), timeout=WAIT)
+        call = channel.stream_unary(INFER).future(late(), timeout=PATIENCE)
         infer(address, infer_request("b"))
         sent.set()
-        assert call.exception(WAIT) is None
+        assert call.exception(PATIENCE) is None
 
 
 def test_health_checks_that_send_no_message_do_not_keep_others_from_an_answer(model):
-    limits, check = {"request_seconds": 10 * WAIT}, "/grpc.health.v1.Health/Check"
+    limits, check = {"request_seconds": 10 * PATIENCE}, "/grpc.health.v1.Health/Check"
     with serving(model, limits=limits) as (_, address), silent(address, 64, check) as calls:
         infer(address, infer_request("a"))
-        assert {call.exception(WAIT).code() for call in calls} == {grpc.StatusCode.CANCELLED}
+        assert {call.exception(PATIENCE).code() for call in calls} == {grpc.StatusCode.CANCELLED}
         assert health(address) == "SERVING"
 
 

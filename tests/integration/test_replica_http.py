@@ -8,13 +8,14 @@ import pytest
 from sklearn.datasets import load_wine
 
 from tests.support.replica import client, digest_of, serving, stub
-from tests.support.rpc import wait_until
-from tests.support.wire import WAIT, Wire, chunked, gauge, get, post
+from tests.support.wait import PATIENCE, until
+from tests.support.wire import Wire, chunked, gauge, get, post
 
 pytestmark = pytest.mark.xdist_group("replica")
 pytest_plugins = ["tests.support.served"]
 
 TEXTS = ["大学图书馆的数字化", "中国近代经济史", "a", "", "列车轨道" * 500, "b\tc ", "ＡＢＣ", "🚂"]
+LONG = "batching.max_queue_delay_microseconds=10000000"  # longer than any of these tests
 FOREIGN = ["torch", "mlflow", "kfp", "evidently", "transformers", "optuna", "pandas", "sklearn"]
 
 
@@ -221,11 +222,11 @@ def test_http_1_0_is_sent_no_100(text):
 
 
 def test_a_client_that_hangs_up_leaves_no_trace(serve):
-    with serve(SLOW) as replica:
+    with serve(LONG) as replica:
         with Wire(replica) as wire:
             wire.send(post({"text": ["a", "b"]}))
-            wait_until(lambda: gauge(replica, "queue_rows") == 2)
-        wait_until(lambda: gauge(replica, "queue_rows") == 0)
+            until(lambda: gauge(replica, "queue_rows") == 2)
+        until(lambda: gauge(replica, "queue_rows") == 0)
         with client(replica) as http:
             found = http.get("/metrics").text
         assert "openautoglm_replica_cancelled_total 1.0" in found
@@ -237,6 +238,9 @@ def test_a_request_cut_short_is_no_request(text):
         assert wire.send(post({"text": "a"})[:-1]).finish().rest() == b""
 
 
+MANY = 12  # calls of a stub that takes 0.3 seconds for each: it is busy meanwhile
+
+
 @pytest.mark.parametrize("header", ["X-Request-Timeout-Ms", "X-Envoy-Expected-Rq-Timeout-Ms"])
 def test_a_deadline_that_cannot_be_met_is_told(tmp_path, header):
     with (
@@ -244,8 +248,8 @@ def test_a_deadline_that_cannot_be_met_is_told(tmp_path, header):
         Wire(replica) as busy,
         Wire(replica) as hurried,
     ):
-        busy.send(post({"text": "a"}) * 2)
-        wait_until(lambda: gauge(replica, "queue_rows") >= 1)
+        busy.send(post({"text": "a"}) * MANY)
+        until(lambda: gauge(replica, "queue_rows") >= 1)
         found = hurried.send(post({"text": "a"}, f"{header}: 20")).answer()
         assert (found.status, found.json["kind"]) == (429, "deadline")
         assert int(found.headers["retry-after"]) >= 1
@@ -264,8 +268,8 @@ def test_a_gateway_that_waits_longer_does_not_extend_the_replicas_own(tmp_path):
         Wire(replica) as busy,
         Wire(replica) as other,
     ):
-        busy.send(post({"text": "a"}, patient) * 2)
-        wait_until(lambda: gauge(replica, "queue_rows") >= 1)
+        busy.send(post({"text": "a"}, patient) * MANY)
+        until(lambda: gauge(replica, "queue_rows") >= 1)
         found = other.send(post({"text": "a"}, "X-Envoy-Expected-Rq-Timeout-Ms: 10000")).answer()
         assert (found.status, found.json["kind"]) == (429, "deadline")
         assert [busy.answer().status for _ in range(2)] == [200, 200]
@@ -276,7 +280,7 @@ def test_a_gateway_that_waits_very_long_is_served(http):
     assert http.post("/v1/predict", json={"text": "a"}, headers=hour).is_success
 
 
-SLOW = "batching.max_queue_delay_microseconds=1500000"  # a lone row waits this long for company
+SLOW = "batching.max_queue_delay_microseconds=4000000"  # a lone row waits this long for company
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -290,7 +294,7 @@ def test_what_is_under_way_is_answered_before_the_end(serve, number):
         assert idle.send(get()).answer().status == 200
         half.send(get("/health/ready")[:-2])
         busy.send(post({"text": "a"}) * 3)
-        wait_until(lambda: gauge(replica, "queue_rows") == 3)
+        until(lambda: gauge(replica, "queue_rows") == 3)
         replica.process.send_signal(number)
         assert idle.rest() == b""
         late = half.send(b"\r\n").answer()
@@ -302,27 +306,26 @@ def test_what_is_under_way_is_answered_before_the_end(serve, number):
         assert [one.status for one in found] == [200] * 3
         assert [one.headers.get("connection") for one in found] == [None, None, "close"]
         assert busy.rest() == b""
-        assert replica.process.wait(WAIT) == 0
+        assert replica.process.wait(PATIENCE) == 0
 
 
 def test_what_takes_longer_than_the_drain_is_cut_off(serve):
-    late = "batching.max_queue_delay_microseconds=10000000"
-    with serve(late, "drain_seconds=0.2") as replica, Wire(replica) as busy:
+    with serve(LONG, "drain_seconds=0.2") as replica, Wire(replica) as busy:
         busy.send(post({"text": "a"}))
-        wait_until(lambda: gauge(replica, "queue_rows") == 1)
+        until(lambda: gauge(replica, "queue_rows") == 1)
         assert replica.stop() == 0
         assert busy.rest() == b""
 
 
 def test_a_client_that_broke_off_is_forgotten(serve):
-    with serve("batching.max_queue_delay_microseconds=10000000") as replica:
+    with serve(LONG) as replica:
         with Wire(replica) as wire:
             wire.send(post({"text": "a"}))
-            wait_until(lambda: gauge(replica, "queue_rows") == 1)
+            until(lambda: gauge(replica, "queue_rows") == 1)
             wire.break_off()
-        wait_until(lambda: gauge(replica, "queue_rows") == 0)
-        assert gauge(replica, "cancelled_total") == 1
-        assert gauge(replica, "buffered_bytes") == 0
+        until(lambda: gauge(replica, "queue_rows") == 0)
+        until(lambda: gauge(replica, "cancelled_total") == 1)
+        until(lambda: gauge(replica, "buffered_bytes") == 0)
 
 
 def test_no_text_of_a_request_is_logged(serve):

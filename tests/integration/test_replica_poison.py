@@ -27,6 +27,8 @@ def test_a_poison_text_fails_alone_and_is_not_in_the_log(replica):
     (failed,) = [one.json() for one in found if one.status_code == 500]
     assert failed["kind"] == "failed"
     assert "secret" not in json.dumps(failed)
+    with client(replica) as http:  # what it does after an answer is done before the next one
+        assert http.get("/health/live").status_code == 200
     log = replica.log.read_text(encoding="utf-8")
     assert "secret" not in log
     (told,) = [line for line in map(json.loads, log.splitlines()) if line["level"] == "error"]

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from openautoglm.config.serving import Serving
 from tests.support.replica import client, serving, stub
-from tests.support.rpc import wait_until
+from tests.support.wait import until
 from tests.support.wire import Wire, gauge, get, post
 
 pytestmark = pytest.mark.xdist_group("replica")
@@ -35,9 +35,13 @@ def calls(replica, rows):
 
 
 def waits_for_company(replica):
-    before = gauge(replica, "queue_seconds_sum")
-    assert status(replica, post({"text": "a"})) == 200
-    return gauge(replica, "queue_seconds_sum") - before > 0.25
+    def waited():
+        before = gauge(replica, "queue_seconds_sum")
+        assert status(replica, post({"text": "a"})) == 200
+        return gauge(replica, "queue_seconds_sum") - before
+
+    # One may have to wait for another reason, and not three in a row.
+    return min(waited() for _ in range(3)) > 0.25
 
 
 def refuses_what_waits(replica):
@@ -49,14 +53,18 @@ def refuses_what_waits(replica):
 def refuses_a_second_connection(replica):
     with Wire(replica) as first:
         assert first.send(get()).answer().status == 200
-        with Wire(replica) as second:
-            return second.send(get()).answer().status == 503
+        try:
+            with Wire(replica) as second:
+                return second.send(get()).answer().status == 503
+        except ConnectionError:  # it was closed before it had asked
+            return True
 
 
 def refuses_what_fills_the_memory(replica):
     big = b'{"text": "a"}'.ljust(700_000)
     with Wire(replica) as half:
         half.send(post(big)[:-1])
+        until(lambda: gauge(replica, "buffered_bytes") > 600_000)
         return status(replica, post(big)) == 503
 
 
@@ -72,15 +80,16 @@ def closes_what_is_not_used(replica):
 
 def ends_without_waiting(replica):
     with Wire(replica) as wire:
-        wire.send(post({"text": ["a"] * 256}))
-        wait_until(lambda: gauge(replica, "queue_rows") > 0)
+        wire.send(post({"text": ["a"] * 256}) * 12)
+        until(lambda: gauge(replica, "queue_rows") > 0)
         replica.process.send_signal(signal.SIGTERM)
-        return wire.rest() == b""
+        return wire.rest().count(b"HTTP/1.1 200") < 12
 
 
 def logs(replica, *headers):
     asked = post({"text": "a"}, "X-Request-ID: looked-for", *headers)
     assert status(replica, asked) == 200
+    assert status(replica, get()) == 200  # what follows an answer is done before the next one
     lines = map(json.loads, replica.log.read_text(encoding="utf-8").splitlines())
     return any(line.get("request_id") == "looked-for" for line in lines)
 
@@ -161,11 +170,14 @@ def test_what_it_changes_does_not_happen_without_it(plain, key):
 
 
 def test_threads_are_the_models_own(text_folder, tmp_path):
-    found = []
-    for threads in (1, 3):
-        with serving(text_folder, tmp_path / "log", "--set", f"threads={threads}") as replica:
-            found.append(psutil.Process(replica.process.pid).num_threads())
-    assert found[1] == found[0] + 2
+    def threads(replica):
+        return psutil.Process(replica.process.pid).num_threads()
+
+    with (
+        serving(text_folder, tmp_path / "one", "--set", "threads=1") as one,
+        serving(text_folder, tmp_path / "three", "--set", "threads=3") as three,
+    ):
+        until(lambda: threads(three) == threads(one) + 2)
 
 
 def test_cached_answers_are_those_of_the_model(text_folder, tmp_path):

@@ -18,6 +18,7 @@ from openautoglm.deploy.store import ModelStore
 from openautoglm.errors import ArtifactError, ConfigError, StoreError
 from openautoglm.registry.resolve import champions, fetch
 from openautoglm.registry.store import open_store
+from tests.support.once import empty_stores
 from tests.support.registry import LABELS, Chain, manifest, write_compressed, write_evaluation
 
 
@@ -43,6 +44,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "MLFLOW_TRACKING_URI"):
             patch.delenv(name, raising=False)
+        empty_stores.put(root)
         chain = Chain(root)
         for seed, (name, base) in enumerate(
             [

@@ -13,6 +13,7 @@ from openautoglm.registry.store import Store, open_store
 from openautoglm.registry.tracker import MlflowTracker
 from openautoglm.rollout.points import Arm, Point, Weighed
 from openautoglm.rollout.published import publish
+from tests.support.once import empty_stores
 from tests.support.rollout import START, Rollout, verdicts
 
 
@@ -20,7 +21,9 @@ from tests.support.rollout import START, Rollout, verdicts
 def store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield open_store(Project(tmp_path_factory.mktemp("rollout")))
+        root = tmp_path_factory.mktemp("rollout")
+        empty_stores.put(root)
+        yield open_store(Project(root))
 
 
 def points(last: int) -> list[Point]:

@@ -23,6 +23,7 @@ KEYS = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "DVC_NO_ANALYTICS": "1",
 }
+BUCKET = "rows"
 ROWS = "text,label\n" + "".join(f"文本{i},{'甲' if i % 2 else '乙'}\n" for i in range(60))
 
 
@@ -39,31 +40,47 @@ def server():
 def bucket(server, monkeypatch):
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-    name = "rows"
     client = boto3.client("s3", endpoint_url=server)
-    client.create_bucket(Bucket=name)
-    yield server, name
-    for item in client.list_objects_v2(Bucket=name).get("Contents", []):
-        client.delete_object(Bucket=name, Key=item["Key"])
-    client.delete_bucket(Bucket=name)
+    client.create_bucket(Bucket=BUCKET)
+    yield
+    for item in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        client.delete_object(Bucket=BUCKET, Key=item["Key"])
+    client.delete_bucket(Bucket=BUCKET)
 
 
 def call(folder, *command):
     path = f"{BIN}:{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+        command,
+        cwd=folder,
+        env={**os.environ, **KEYS, "PATH": path},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-def repository(folder, bucket):
+@pytest.fixture(scope="module")
+def empty(server, tmp_path_factory):
+    """A repository whose remote is the bucket; tests copy it."""
+    folder = tmp_path_factory.mktemp("empty") / "repo"
     folder.mkdir()
     call(folder, "git", "init", "-q", "-b", "main")
     call(folder, "dvc", "init", "-q")
-    call(folder, "dvc", "remote", "add", "-q", "-d", "s3", f"s3://{bucket[1]}/dvc")
-    call(folder, "dvc", "remote", "modify", "-q", "s3", "endpointurl", bucket[0])
+    call(folder, "dvc", "remote", "add", "-q", "-d", "s3", f"s3://{BUCKET}/dvc")
+    call(folder, "dvc", "remote", "modify", "-q", "s3", "endpointurl", server)
     return folder
+
+
+@pytest.fixture
+def repository(empty, bucket):
+    """Makes one in a folder."""
+
+    def make(folder):
+        return shutil.copytree(empty, folder)
+
+    return make
 
 
 def commit(folder):
@@ -72,8 +89,8 @@ def commit(folder):
     call(folder, "git", *identity, "commit", "-qm", "rows")
 
 
-def test_what_fetch_wrote_is_pushed_and_pulled_back(tmp_path, bucket):
-    root = repository(tmp_path / "project", bucket)
+def test_what_fetch_wrote_is_pushed_and_pulled_back(tmp_path, repository):
+    root = repository(tmp_path / "project")
     assert "s3: s3://rows/dvc" in default_remote(root)
     box = Sandbox(root)
     box.write("rows.csv", ROWS)
@@ -87,8 +104,8 @@ def test_what_fetch_wrote_is_pushed_and_pulled_back(tmp_path, bucket):
     box.prepare()
 
 
-def test_rows_in_a_bucket_are_read_through_their_repository(tmp_path, bucket):
-    repo = repository(tmp_path / "repo", bucket)
+def test_rows_in_a_bucket_are_read_through_their_repository(tmp_path, repository):
+    repo = repository(tmp_path / "repo")
     (repo / "rows.csv").write_text(ROWS, encoding="utf-8")
     call(repo, "dvc", "add", "-q", "rows.csv")
     commit(repo)
@@ -99,8 +116,8 @@ def test_rows_in_a_bucket_are_read_through_their_repository(tmp_path, bucket):
     assert (raw / "payload" / "rows.csv").read_text(encoding="utf-8") == ROWS
 
 
-def test_rows_that_are_not_in_the_bucket_are_told(tmp_path, bucket):
-    repo = repository(tmp_path / "repo", bucket)
+def test_rows_that_are_not_in_the_bucket_are_told(tmp_path, repository):
+    repo = repository(tmp_path / "repo")
     (repo / "rows.csv").write_text(ROWS, encoding="utf-8")
     call(repo, "dvc", "add", "-q", "rows.csv")
     commit(repo)

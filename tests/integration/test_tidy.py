@@ -1,5 +1,6 @@
 """What a kill can leave of DVC's own files, and who may remove it."""
 
+import shutil
 import subprocess
 import sys
 
@@ -27,11 +28,18 @@ with Repo(sys.argv[1]) as repo, repo.lock:
 """
 
 
-@pytest.fixture
-def repository(tmp_path):
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A repository in which nothing was done; tests copy it."""
+    folder = tmp_path_factory.mktemp("empty")
     for command in (("git", "init", "-q"), (sys.executable, "-m", "dvc", "init", "-q")):
-        subprocess.run(command, cwd=tmp_path, check=True)
-    return tmp_path
+        subprocess.run(command, cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def repository(empty, tmp_path):
+    return shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
 
 
 def test_whole_files_stay(repository):

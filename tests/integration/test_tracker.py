@@ -6,13 +6,16 @@ from openautoglm.config.project import Project
 from openautoglm.observability.tracking import SilentTracker, Tracker
 from openautoglm.registry.store import open_store
 from openautoglm.registry.tracker import MlflowTracker
+from tests.support.once import empty_stores
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield open_store(Project(tmp_path_factory.mktemp("tracker")))
+        root = tmp_path_factory.mktemp("tracker")
+        empty_stores.put(root)
+        yield open_store(Project(root))
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from tests.support.tuning import (
     killed_at,
     lines,
     times,
-    wait_for,
 )
+from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def storage(tmp_path):
     return Storage(f"sqlite:///{tmp_path}/study.db", "tune")
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.sweep), 3])
 def test_workers_change_nothing_and_share_no_trial(workers, undisturbed, storage, tmp_path):
     assert search(Objective(tmp_path), SPACE, PLAN, storage, workers=workers) == undisturbed
     assert set(times(tmp_path, "begun").values()) == {1}
@@ -47,11 +47,12 @@ def test_workers_change_nothing_and_share_no_trial(workers, undisturbed, storage
 def killed_and_resumed(storage, folder, hold, workers):
     """Kill a search, caller only, while all its workers hold a trial; then finish it."""
     process = in_a_process(Objective(folder, hold=hold), storage, PLAN, workers)
-    wait_for((folder / "held").exists)
+    # None of them is between the end of a trial and writing it down then.
+    until(lambda: len(lines(folder, "held")) == workers)
     process.kill()
     process.join()
     for pid in {pid for pid, _ in lines(folder, "begun")}:
-        wait_for(lambda pid=pid: not psutil.pid_exists(pid))
+        until(lambda pid=pid: not psutil.pid_exists(pid))
     finished = times(folder, "ended")
     found = search(Objective(folder), SPACE, PLAN, storage)
     again = times(folder, "ended")
@@ -59,7 +60,10 @@ def killed_and_resumed(storage, folder, hold, workers):
     return found
 
 
-@pytest.mark.parametrize("hold", [0, 5, 11])
+@pytest.mark.parametrize(
+    "hold",
+    [pytest.param(0, marks=pytest.mark.sweep), 5, pytest.param(11, marks=pytest.mark.sweep)],
+)
 def test_a_killed_search_goes_on(hold, undisturbed, storage, tmp_path):
     assert killed_and_resumed(storage, tmp_path, hold, workers=1) == undisturbed
 
@@ -88,12 +92,14 @@ def until_it_ends(storage, folder, die, workers):
 def resumed_after_a_death(undisturbed, storage, folder, die, workers):
     assert until_it_ends(storage, folder, die, workers) == undisturbed
     assert (folder / "died").exists()
-    assert set(times(folder, "ended").values()) == {1}
-    # With the caller every worker ends, and each may have been at a trial.
+    # With the caller every worker ends, and each may have been at a trial, or have ended one
+    # whose end it could not write down.
+    ended = times(folder, "ended")
+    assert ended.total() - len(ended) < workers
     assert TRIALS < times(folder, "begun").total() <= TRIALS + workers
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_whichever_process_dies_nothing_changes(seed, undisturbed, storage, tmp_path):
     rng = random.Random(seed)
     die, workers = rng.randint(1, TRIALS), rng.randint(1, 3)
@@ -113,7 +119,7 @@ def resumed_after_a_commit(commit, small, storage, folder):
     assert sorted(times(folder, "ended").values())[:-1] == [1] * (len(small) - 1)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_search_killed_at_a_commit_goes_on(seed, small, storage, tmp_path):
     resumed_after_a_commit(random.Random(seed).randint(1, COMMITS), small, storage, tmp_path)
 

@@ -19,8 +19,7 @@ from openautoglm.serving.batching.batcher import Batcher
 from openautoglm.serving.batching.grouping import Costs
 from openautoglm.serving.batching.job import Job
 from openautoglm.serving.refusals import DEADLINE, DRAINING, FAILED, QUEUE_FULL, Refusal
-
-BOUND = 30  # seconds after which a test gives up
+from tests.support.wait import PATIENCE
 
 
 class Scorer:
@@ -40,7 +39,7 @@ class Scorer:
         self.batches.append(list(rows))
         self.threads.append(threading.current_thread().name)
         self.begun.release()
-        assert self._free.wait(BOUND)
+        assert self._free.wait(PATIENCE)
         if any("poison" in row for row in rows):
             raise ValueError("this text breaks the tokenizer")
         return np.array([[len(row)] for row in rows], np.float32)
@@ -99,7 +98,7 @@ class Bench:
     def run_until(self, *jobs):
         """What an event loop does: call what was posted, until these are answered."""
         while not all(job in self.told for job in jobs):
-            self._posted.get(timeout=BOUND)()
+            self._posted.get(timeout=PATIENCE)()
 
     def round(self):
         """One round of an event loop: what was posted before it."""
@@ -119,7 +118,7 @@ def blocked(**batching):
     """A bench whose thread is busy with one row, so that what comes next waits."""
     bench = Bench(held=True, **batching)
     bench.first = bench.submit("first")
-    assert bench.scorer.begun.acquire(timeout=BOUND)
+    assert bench.scorer.begun.acquire(timeout=PATIENCE)
     return bench
 
 
@@ -172,10 +171,11 @@ def test_the_event_loop_leaves_rounds_to_others_that_need_them():
 
 
 def test_a_burst_after_quiet_traffic_is_not_taken_for_as_many_calls_as_rows():
-    with Bench(costs=Costs(call=0.02, token=1e-6)) as bench:
+    # So dear that a moment in which this process stands still is nothing beside it.
+    with Bench(costs=Costs(call=2.0, token=1e-4)) as bench:
         for _ in range(5):
             bench.run_until(bench.submit("x"))
-        jobs = [bench.submit("x", seconds=5.0) for _ in range(400)]
+        jobs = [bench.submit("x", seconds=500.0) for _ in range(400)]
         bench.run_until(*jobs)
         assert not [job for job in jobs if job.refusal]
 
@@ -292,7 +292,7 @@ def test_a_late_request_is_told_while_the_model_is_still_busy():
 def test_a_request_whose_deadline_lies_before_its_turn_is_refused_at_once():
     with Bench(held=True, max_batch_size=1) as bench:
         first = bench.submit("first")
-        assert bench.scorer.begun.acquire(timeout=BOUND)
+        assert bench.scorer.begun.acquire(timeout=PATIENCE)
         started = perf_counter()
         while perf_counter() - started < 0.02:
             pass  # the model takes its time
