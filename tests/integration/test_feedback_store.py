@@ -1,5 +1,7 @@
 """The feedback store in a SQLite file."""
 
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -33,3 +35,22 @@ class TestSqlite(FeedbackConformance):
         store = FeedbackStore(f"sqlite:///{tmp_path}/feedback.db")
         with closing(store), pytest.raises(StoreError, match="not a database"):
             store.label("small", "a", ["文学"])
+
+    def test_a_second_store_of_one_process_takes_no_locks_from_the_first(self, url, tmp_path):
+        """As a replica has them, one for answers and one for labels, while others come and go."""
+        with (
+            closing(FeedbackStore(url, durable=False)) as first,
+            closing(FeedbackStore(url)) as two,
+        ):
+            first.record(OLD, [answer("a")])
+            two.label("small", "a", ["文学"])
+            assert _counted(tmp_path) == 1  # whoever ends takes the log away, if nobody has it
+            first.record(OLD, [answer("b")])
+            assert _counted(tmp_path) == 2
+
+
+def _counted(folder):
+    """Answers that another process finds."""
+    code = "import sqlite3, sys; print(*next(sqlite3.connect(sys.argv[1]).execute(sys.argv[2])))"
+    asked = [folder / "feedback.db", "select count(*) from feedback_answers"]
+    return int(subprocess.check_output([sys.executable, "-c", code, *asked]))

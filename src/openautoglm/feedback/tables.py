@@ -234,9 +234,15 @@ def _file(url: str) -> Path | None:
 
 
 def _make(file: Path, url: str) -> None:
-    """Let only this user read what people asked; SQLite gives its other files the same mode."""
+    """Let only this user read what people asked; SQLite gives its other files the same mode.
+
+    One that is there is not even opened: closing it would end the locks that other connections of
+    this process hold on it, and whoever closes the next one would remove their log as nobody's.
+    """
     try:
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise StoreError(
             f"the feedback store cannot be opened: {error.strerror}", where=shown(url)
