@@ -18,6 +18,8 @@ from tests.support.wait import PATIENCE
 
 TEXTS = ("车",)
 _HEADERS = {"content-type": "application/json"}
+_BEGIN = itertools.count(0, 1_000_000)
+"""No two requests of a run have one name: the answer to the second would not be kept."""
 
 
 class Traffic:
@@ -55,7 +57,7 @@ class Traffic:
         self._pause = pause
         self._texts = itertools.cycle(texts)
         self._labels = labels
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(next(_BEGIN))
         self._counted_from = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
