@@ -20,16 +20,23 @@ class CanaryErrors(Errors):
     )
 
 
+class CanaryAccuracy(Accuracy):
+    """Answers that are wrong, as the replay split's labels tell, which come as feedback."""
+
+    shadow_decides: bool = Field(
+        True,
+        description="pairs of answers are enough; false asks for labels at the weight, too, which "
+        "takes several times as many rows",
+    )
+
+
 class CanaryMetrics(Metrics):
     """What is compared; null leaves a metric out."""
 
     errors: CanaryErrors | None = Field(
         CanaryErrors(), description="requests that were not answered"
     )
-    accuracy: Accuracy | None = Field(
-        Accuracy(),
-        description="answers that were wrong; the replay split's labels come as feedback",
-    )
+    accuracy: CanaryAccuracy | None = Field(CanaryAccuracy(), description="answers that are wrong")
 
 
 class CanarySettings(Settings):

@@ -78,6 +78,11 @@ class Slow(_Compared):
 class Accuracy(_Compared):
     """Answers that feedback says are wrong."""
 
+    shadow_decides: bool = Field(
+        False,
+        description="what pairs of answers have shown in the shadow need not be shown again at the "
+        "weights; one that turns out to be worse is taken back all the same",
+    )
     margin: Points = Field(
         2.5, description="promoted only when it is worse by less, for certain; percentage points"
     )
@@ -183,6 +188,8 @@ class RolloutSettings(Settings):
             )
         if self.shadow.percent == 0:
             without_effect(self.deadline, ("shadow",), "shadow.percent: 0")
+            if self.metrics.accuracy:
+                without_effect(self.metrics.accuracy, ("shadow_decides",), "shadow.percent: 0")
         elif self.shadow.seconds > self.deadline.shadow:
             raise ValueError(
                 f"`shadow.seconds` ({self.shadow.seconds:g}) is more than `deadline.shadow` "

@@ -19,6 +19,7 @@ from openautoglm.feedback.tables import exists
 
 _log = logging.getLogger("openautoglm.rollout")
 _AGAIN_SECONDS = 10.0
+_NOTHING = Cursor(begin=0, answers=0, labels=0)
 _SILENT_SECONDS = 5.0
 
 
@@ -100,6 +101,7 @@ class _Reading(Thread):
         asked = self.question
         try:
             if not exists(asked.url):
+                self._begin_anew(asked)
                 return
             if self.store is None:
                 self.store = FeedbackStore(asked.url)
@@ -114,3 +116,11 @@ class _Reading(Thread):
                 exc_info=None if known else error,
             )
             self._failed_at = monotonic()
+
+    def _begin_anew(self, asked: Question) -> None:
+        """The file is not there yet, or no more: whatever it will hold comes after this."""
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+        if asked.cursor != _NOTHING:
+            self.news = News(_NOTHING)

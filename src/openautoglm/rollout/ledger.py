@@ -81,7 +81,7 @@ def recorded(progress: Progress, decision: Decision, seen: Observation) -> Recor
         cause=decision.cause,
         reason=decision.reason,
         forced=decision.forced,
-        evidence=_evidence(progress.settings, seen.evidence),
+        evidence=_evidence(progress, seen.evidence),
         missing=tuple(seen.missing),
         settings_digest=settings_digest(progress.settings),
         data=progress.data,
@@ -123,5 +123,10 @@ def _traffic(
     )
 
 
-def _evidence(settings: RolloutSettings, seen: Mapping[str, Measured]) -> dict[str, Measured]:
-    return {name: seen[name] for name in settings.metrics.used() if name in seen}
+def _evidence(progress: Progress, seen: Mapping[str, Measured]) -> dict[str, Measured]:
+    """What is known by metric; of what needs no more, that which it rests on."""
+    found = {name: seen[name] for name in progress.settings.metrics.used() if name in seen}
+    for name, before in progress.settled.items():
+        if name not in found or found[name].verdict == "undecided":
+            found[name] = before
+    return found

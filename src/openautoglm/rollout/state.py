@@ -6,14 +6,14 @@ cannot undo a wait, and one that was set forward can only bring a deadline neare
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from openautoglm.config.rollout import RolloutSettings
 from openautoglm.deploy.ledger import Record
 from openautoglm.deploy.release import Release
-from openautoglm.deploy.rollout_record import Cause, Place, RolloutRecord, State, Wish
+from openautoglm.deploy.rollout_record import Cause, Measured, Place, RolloutRecord, State, Wish
 
 _PLACES: dict[State, Place] = {
     "pending": "pending",
@@ -61,7 +61,8 @@ class Progress:
         held: Seconds held at this place up to `at`.
         at: When the last record was written, seconds since 1970.
         patience: Seconds that something may be missing before the rollout is held for it.
-        settled: Metrics that pairs of answers have shown to be no worse in the shadow, for good.
+        settled: By metric, what pairs of answers have shown in the shadow to be no worse, where
+            the settings say that this is enough.
         asked: What a person asks for.
     """
 
@@ -80,7 +81,7 @@ class Progress:
     held: float
     at: float
     patience: float
-    settled: tuple[str, ...] = ()
+    settled: Mapping[str, Measured] = field(default_factory=dict, hash=False)
     asked: Asked | None = None
 
     @property
@@ -189,16 +190,19 @@ def _next(before: Progress, record: Record) -> Progress:
     return replace(after, held=0.0) if before.asked else after
 
 
-def _settled(before: Progress, told: RolloutRecord) -> tuple[str, ...]:
-    """Which metrics need no evidence after the shadow.
+def _settled(before: Progress, told: RolloutRecord) -> Mapping[str, Measured]:
+    """What needs no evidence after the shadow.
 
     Whether an answer is right does not depend on whose request it was, so pairs of answers speak
     for what comes later; errors and times depend on the load, and are compared again.
     """
-    if before.place != "shadow" or told.state != "canary":
-        return ()
-    seen = told.evidence.get("accuracy")
-    return ("accuracy",) if seen and seen.verdict == "no_worse" else ()
+    accuracy, seen = before.settings.metrics.accuracy, told.evidence.get("accuracy")
+    beyond = before.place == "shadow" and told.state == "canary"
+    if not (beyond and accuracy and accuracy.shadow_decides and seen):
+        return {}
+    if seen.verdict != "no_worse":
+        return {}
+    return {"accuracy": seen.model_copy(update={"rule": f"{seen.rule}, in the shadow"})}
 
 
 def _patience(before: Progress, *, after: State, now: float) -> float:
