@@ -10,12 +10,16 @@ import pytest
 from openautoglm.config.project import Project
 from openautoglm.deploy.ledger import read
 from openautoglm.deploy.local.folder import ServiceFolder
-from tests.support.canary import write_replay
+from openautoglm.registry.store import open_store
+from tests.support.canary import QUICK, write_replay
 from tests.support.registry import Chain
 from tests.support.site import processes, site
 from tests.support.wait import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("canary")]
+
+
+NARROW = QUICK.replace("accuracy: {margin: 30}", "accuracy: {margin: 1}")
 
 
 class Trial:
@@ -74,7 +78,7 @@ def test_one_that_is_worse_stays_the_challenger(trial):
     shown = trial.run()
     assert trial.told == ("worse", "worse than the champion: accuracy")
     assert trial.aliases == {"champion": "1", "challenger": "2"}
-    assert "accuracy: champion 0.00 % of" in shown
+    assert "wrong answers: champion 0.00 % of" in shown
     assert trial.nothing_is_left
 
 
@@ -120,12 +124,23 @@ def test_it_has_stood_beside_this_champion_and_is_not_tried_again(trial):
 
 def test_too_few_rows_decide_nothing_and_move_nothing(trial):
     trial.register(3)
-    write_replay(trial.root, rows=6)
+    write_replay(trial.root, rows=60, settings=NARROW)
     shown = trial.run()
     assert trial.told == ("undecided", "too little evidence on accuracy")
-    assert "labels, difference" in shown
+    assert "60 labels" in shown
     assert trial.aliases == {"champion": "3", "challenger": "4"}
     write_replay(trial.root)
+
+
+def test_what_a_person_has_undone_stays_undone(trial):
+    """Its note says no worse, and its alias was moved once: that was all."""
+    trial.chain.make(2).register()
+    client = open_store(Project(trial.root)).client
+    client.set_registered_model_alias("small", "champion", "1")
+    trial.run()
+    assert trial.told[0] == "promoted"
+    assert trial.aliases["champion"] == "1"
+    client.set_registered_model_alias("small", "champion", "3")
 
 
 def test_beside_a_live_service_it_stops_and_prints_the_command(trial):
@@ -143,13 +158,21 @@ def test_beside_a_live_service_it_stops_and_prints_the_command(trial):
     trial.place.run("delete", "small")
 
 
+def test_once_nobody_serves_it_what_was_ready_takes_over_without_another_minute(trial):
+    decided = len(read(trial.folder.ledger))
+    trial.run()
+    assert trial.told == ("promoted", "no worse than the champion: errors, slow, accuracy")
+    assert trial.aliases == {"champion": "5"}
+    assert len(read(trial.folder.ledger)) == decided
+
+
 def test_a_service_that_has_its_name_is_left_alone(trial):
     trial.register(7)
     trial.place.deploy(name="canary-small", replicas=1)
     try:
         shown = trial.run(code=2)
         assert "openautoglm delete canary-small" in shown
-        assert trial.aliases["champion"] == "3"
+        assert trial.aliases["champion"] == "5"
         assert trial.place.run("status", "canary-small")
     finally:
         trial.place.run("delete", "canary-small")
@@ -167,6 +190,7 @@ def test_a_registration_of_another_model_is_refused(trial):
 
 
 def test_an_objective_that_nobody_counts_by_is_refused(trial):
+    trial.register(10)
     write_replay(trial.root, settings="canary: {metrics: {slow: {objective_ms: 123}}}\n")
     shown = trial.run(code=2)
     assert "params.yaml, key canary.metrics.slow.objective_ms" in shown

@@ -250,7 +250,7 @@ def lose_canary(chain):
 
 def lose_note(chain):
     client = open_store(Project(chain.root)).client
-    client.delete_model_version_tag("small", "2", "canary.verdict")
+    client.delete_model_version_tag("small", "2", "canary.finding")
 
 
 def apply_experiment_to_canary(chain):
@@ -274,6 +274,13 @@ def test_verify_tries_again_what_was_not_tried_here(chain, damage):
     assert mended.endswith("; canary has run again")
     assert json.loads((chain.root / "reports/canary/receipt.json").read_text()) == told
     assert verify(Project(chain.root)).mended == ()
+
+
+def test_verify_without_the_data_tells_that_nothing_can_be_tried(chain):
+    chain.register()
+    shutil.rmtree(chain.root / "data")
+    facts = verify(Project(chain.root))
+    assert (facts.mended, facts.version, facts.canary) == ((), "1", None)
 
 
 def test_a_champion_that_was_chosen_later_is_nothing_to_mend(chain):

@@ -9,7 +9,7 @@ from tests.support.registry import PARAMS, write_prepared
 QUICK = """\
 canary:
   alpha: 0.1
-  metrics: {errors: {margin: 20}, slow: {objective_ms: 100, margin: 30}, accuracy: {margin: 30}}
+  metrics: {errors: {margin: 20}, slow: {objective_ms: 2500, margin: 30}, accuracy: {margin: 30}}
 """
 """Margins that some hundred requests can decide on."""
 

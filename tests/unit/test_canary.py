@@ -68,7 +68,7 @@ def test_the_first_one_is_the_champion_as_often_as_it_is_asked(chain):
 def test_no_rows_decide_nothing_and_start_nothing(chain):
     chain.register()
     chain.make(seed=1).register()
-    assert chain.canary()["reason"] == "the replay split has no rows"
+    assert chain.canary()["reason"] == "the replay split has 0 rows, and 30 are the fewest"
     assert not (chain.root / ".openautoglm" / "services").exists()
 
 

@@ -48,7 +48,7 @@ def chain(tmp_path):
     (tuned / "trials.csv").write_text(TRIALS, encoding="utf-8")
     (drift / "drift.json").write_text(json.dumps({"windows": DRIFT}), encoding="utf-8")
     payload = tmp_path / "data" / "prepared" / "payload"
-    payload.mkdir(parents=True)
+    payload.mkdir(parents=True, exist_ok=True)
     (payload / "schema.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
     return chain
 

@@ -126,7 +126,10 @@ def _registry(facts: Facts) -> Iterator[str]:
         yield f"{facts.model} version {facts.version}: {', '.join(mine) or 'no alias'}"
         if facts.against:
             yield f"against the champion when it was registered: {facts.against}"
-        yield f"canary: {facts.canary.verdict}: {facts.canary.reason}"
+        if facts.canary is None:
+            yield f"canary: not tried here, because {_PREPARED} is missing: dvc pull"
+        else:
+            yield f"canary: {facts.canary.verdict}: {facts.canary.reason}"
     others = [f"{a} is version {v}" for a, v in facts.aliases.items() if v != facts.version]
     if others:
         yield "; ".join(others)
@@ -141,7 +144,8 @@ def _next(project: Project, facts: Facts) -> Iterator[str | Table]:
     table.add_row("mlflow ui", "every run and version, at http://127.0.0.1:5000")
     if {CHAMPION, CHALLENGER} <= set(facts.aliases):
         table.add_row(f"openautoglm compare {CHAMPION} {CHALLENGER}", "A beside B")
-    if facts.canary.verdict == "ready":
+    ready = facts.canary is not None and facts.canary.verdict == "ready"
+    if ready and facts.version != facts.aliases.get(CHAMPION):
         table.add_row(
             f"openautoglm rollout start --challenger {facts.version}", "to the live service"
         )

@@ -8,20 +8,19 @@ from pathlib import Path
 
 from openautoglm.artifacts.lock import exclusive
 from openautoglm.config.project import Project
+from openautoglm.deploy.desired import read_desired
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.known import service_folders
 from openautoglm.deploy.local.waiting import look_after
-from openautoglm.errors import BusyError, ConfigError
+from openautoglm.errors import ArtifactError, BusyError, ConfigError
 
 
 def services(project: Project) -> list[ServiceFolder]:
-    """Those of which anything is here but the ledger, by name.
+    """Those of which anything is here but the ledger, by name; a canary's is nobody's.
 
     A service whose delete was cut off is among them, so that it can be deleted again.
     """
-    return [
-        folder for folder in service_folders(project) if any(map(_is_left, folder.root.iterdir()))
-    ]
+    return [folder for folder in _there(project) if not _is_canary(folder)]
 
 
 def one_service(project: Project, name: str | None, *, deleted: bool = False) -> ServiceFolder:
@@ -36,7 +35,7 @@ def one_service(project: Project, name: str | None, *, deleted: bool = False) ->
     Raises:
         ConfigError: There is none, or none of this name, or several and no name.
     """
-    known = services(project)
+    known = services(project) if name is None else _there(project)
     if deleted and (name is not None or not known):
         known = [folder for folder in service_folders(project) if any(folder.root.iterdir())]
     names = ", ".join(folder.name for folder in known)
@@ -70,6 +69,21 @@ def decided_by() -> str:
     except (OSError, KeyError):  # a container's user may have no name
         user = "somebody"
     return f"{user}: {' '.join(['openautoglm', *sys.argv[1:]])}"
+
+
+def _there(project: Project) -> list[ServiceFolder]:
+    return [
+        folder for folder in service_folders(project) if any(map(_is_left, folder.root.iterdir()))
+    ]
+
+
+def _is_canary(folder: ServiceFolder) -> bool:
+    """Whether it is there for a minute, and ends by itself."""
+    try:
+        desired = read_desired(folder.desired)
+    except ArtifactError:
+        return False
+    return desired is not None and not desired.settles
 
 
 def _is_left(path: Path) -> bool:

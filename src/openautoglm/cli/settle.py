@@ -12,7 +12,6 @@ from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.observability.progress import say
 from openautoglm.rollout import series
 from openautoglm.rollout.course import records_of
-from openautoglm.rollout.live import series_file
 from openautoglm.rollout.settling import promoted, since_delete
 
 _SETTLED = "settled.json"
@@ -38,7 +37,7 @@ def settle(folder: ServiceFolder) -> None:
         from openautoglm.registry.tracker import tracker_of
         from openautoglm.rollout.published import publish
 
-        points = series.read(series_file(folder.root, number))
+        points = series.read(series.file_of(folder.root, number))
         publish(tracker_of(folder.project), folder.name, own, points)
         _note(folder, str(number), own[-1].time)
 

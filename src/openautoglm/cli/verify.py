@@ -15,8 +15,9 @@ from openautoglm.config.yaml import load
 from openautoglm.errors import ArtifactError
 from openautoglm.observability.progress import say, working_on
 from openautoglm.registry.store import Store, open_store
-from openautoglm.registry.tried import ModelVersion, Tried
+from openautoglm.registry.tried import ModelVersion
 from openautoglm.registry.versions import aliases, defect, find, told_of_champion
+from openautoglm.steps.canary import is_told_by
 from openautoglm.steps.catalog import STEPS, Step
 from openautoglm.steps.effect import SKIPPED, R, Receipt, read_receipt
 from openautoglm.steps.register import Registration, read_verdict, refuse_other
@@ -29,7 +30,8 @@ class Facts:
     Attributes:
         model: Registered name.
         receipt: What register did.
-        canary: What came of the model beside the champion.
+        canary: What came of the model beside the champion; None when nobody can say, because the
+            data is not here.
         mended: What was not true any more, one sentence each; it is true again.
         version: Number of this model's version; None when it is not registered.
         aliases: Alias to version number, of all versions of the model.
@@ -38,7 +40,7 @@ class Facts:
 
     model: str
     receipt: Registration
-    canary: Receipt
+    canary: Receipt | None
     mended: tuple[str, ...]
     version: str | None
     aliases: Mapping[str, str]
@@ -79,21 +81,38 @@ def verify(project: Project) -> Facts:
         mended.append(f"{wrong}; register has run again")
     receipt = read_receipt(out, Registration)
     found = find(store, name, model.digest) if receipt.registered else None
-    trial, tried = STEPS["canary"], project.root / STEPS["canary"].out
-    if wrong := _wrong_canary(_read(tried, Receipt), receipt, found):
-        say(f"{wrong}: the canary again")
-        run_step(project, trial, _folders(project, trial), tried)
-        working_on("verify")
-        mended.append(f"{wrong}; canary has run again")
+    canary = _canary(project, receipt, found, mended)
     return Facts(
         model=name,
         receipt=receipt,
-        canary=read_receipt(tried, Receipt),
+        canary=canary,
         mended=tuple(mended),
         version=str(found.version) if found else None,
         aliases=aliases(store, name),
         against=told_of_champion(store, found) if found else None,
     )
+
+
+def _canary(
+    project: Project,
+    registration: Registration,
+    version: ModelVersion | None,
+    mended: list[str],
+) -> Receipt | None:
+    """The canary's receipt, after another one where it was not true.
+
+    None where it cannot be repeated, because the data was not pulled.
+    """
+    step = STEPS["canary"]
+    folders, out = _folders(project, step), project.root / step.out
+    if wrong := _wrong_canary(_read(out, Receipt), registration, version):
+        if not all(folder.is_dir() for folder in folders.values()):
+            return None
+        say(f"{wrong}: the canary again")
+        run_step(project, step, folders, out)
+        working_on("verify")
+        mended.append(f"{wrong}; canary has run again")
+    return read_receipt(out, Receipt)
 
 
 def _folders(project: Project, step: Step) -> dict[str, Path]:
@@ -121,10 +140,7 @@ def _wrong_canary(
     if version is None:
         told = not registration.registered and receipt.verdict != "skipped"
         return "the canary's receipt was of a registered model" if told else None
-    tried = Tried.of(version)
-    if tried is None or (tried.verdict, tried.reason) != (receipt.verdict, receipt.reason):
-        return "the registry does not know of this canary"
-    return None
+    return None if is_told_by(receipt, version) else "the registry does not know of this canary"
 
 
 def _wrong(

@@ -1,4 +1,4 @@
-"""What a canary came to, kept with the version it was about."""
+"""What came of a version beside the champion, kept with the version."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from mlflow.entities.model_registry import ModelVersion as ModelVersion
 from openautoglm.registry.store import Store, answering
 
 _PREFIX = "canary."
+_MOVED = "canary.moved"
 
 
 @dataclass(frozen=True)
 class Tried:
-    """The canary of one version.
+    """A version's canary.
 
     Attributes:
-        verdict: As its receipt has it.
-        reason: Likewise.
-        key: Digest of what it was about: the same champion, rows and settings need no second one.
-        against: The champion's digest.
+        finding: `no_worse`, `worse`, `undecided`, or `alone` when there was no champion beside it.
+        reason: Why, in words.
+        key: Digest of the champion, rows and settings that it is about.
     """
 
-    verdict: str
+    finding: str
     reason: str
     key: str
-    against: str
 
     @classmethod
     def of(cls, version: ModelVersion) -> Self | None:
@@ -35,16 +34,31 @@ class Tried:
         return None if None in tags.values() else cls(**tags)
 
     def note(self, store: Store, version: ModelVersion) -> None:
-        """Keep it with a version; the verdict comes last, and without it there is no note.
+        """Keep it with a version; the finding comes last, and without it there is no note.
 
         Raises:
             StoreError: The store does not answer.
         """
         name, number = version.name, str(version.version)
         with answering(store.uri):
-            if f"{_PREFIX}verdict" in version.tags:
-                store.client.delete_model_version_tag(name, number, f"{_PREFIX}verdict")
-            for tag in ("key", "against", "reason", "verdict"):
+            if f"{_PREFIX}finding" in version.tags:
+                store.client.delete_model_version_tag(name, number, f"{_PREFIX}finding")
+            for tag in ("key", "reason", "finding"):
                 store.client.set_model_version_tag(
                     name, number, f"{_PREFIX}{tag}", getattr(self, tag)
                 )
+
+
+def has_moved(version: ModelVersion) -> bool:
+    """Whether a canary has made this version the champion; what came later is not its business."""
+    return _MOVED in version.tags
+
+
+def note_moved(store: Store, version: ModelVersion) -> None:
+    """Keep that a canary has made this version the champion.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
+    with answering(store.uri):
+        store.client.set_model_version_tag(version.name, str(version.version), _MOVED, "true")

@@ -107,6 +107,20 @@ def gathered(progress: Progress, stage: Stage, kept: Path) -> Gathered:
     return fresh
 
 
+def listens(kept: Path, rollout: int) -> bool:
+    """Whether answers and labels are read from now on, as the last one who looked has it.
+
+    Args:
+        kept: The file.
+        rollout: The rollout's number.
+    """
+    try:
+        told = json.loads(kept.read_text(encoding="utf-8"))
+        return told["id"] == rollout and told["cursor"] is not None
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
 def keep(path: Path, known: Gathered) -> None:
     """Write it whole or not at all.
 

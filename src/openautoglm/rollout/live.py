@@ -23,7 +23,7 @@ from openautoglm.rollout.gathering import Gathered
 from openautoglm.rollout.ledger import FileLedger, recorded
 from openautoglm.rollout.machine import Decision, decide
 from openautoglm.rollout.observing import Observer
-from openautoglm.rollout.series import Series
+from openautoglm.rollout.series import Series, file_of
 from openautoglm.rollout.settling import Settler
 from openautoglm.rollout.state import Progress, progress
 from openautoglm.rollout.telling import tell
@@ -136,17 +136,12 @@ class LiveRollout:
     def _draw(self, known: Gathered, now: Progress, seen: Seen | None, at: float) -> None:
         """Add to the curves."""
         if self._series is None or self._series[0] != (now.id, self._begun):
-            self._series = (now.id, self._begun), Series(series_file(self._folder.root, now.id))
+            self._series = (now.id, self._begun), Series(file_of(self._folder.root, now.id))
         weight = seen.routes.weights.get(now.challenger.key, 0) if seen else 0
         point = known.figures.point(
             now, known.evidence, self._observer.edges, begun=self._begun, at=at, weight=weight
         )
         self._series[1].add(point)
-
-
-def series_file(folder: Path, rollout: int) -> Path:
-    """Where the curves of a rollout are kept, in its service's folder."""
-    return folder / "rollouts" / f"{rollout}.jsonl"
 
 
 def _begun(records: Sequence[Record], now: Progress) -> float:

@@ -28,6 +28,11 @@ LIMIT = 1000
 _POINT = TypeAdapter(Point)
 
 
+def file_of(folder: Path, rollout: int) -> Path:
+    """Where the points of a rollout are kept, in its service's folder."""
+    return folder / "rollouts" / f"{rollout}.jsonl"
+
+
 class Series:
     """Takes the points of one rollout; after a kill it goes on from what is in the file.
 

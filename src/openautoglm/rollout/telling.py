@@ -65,6 +65,7 @@ class Told(_Frozen):
         seconds: How long it has been at this place, without what it was held.
         metrics: The evidence.
         lacking: What keeps it from going on, in words.
+        in_force: Whether the routes are those of its last decision.
     """
 
     time: str
@@ -72,6 +73,7 @@ class Told(_Frozen):
     seconds: float
     metrics: tuple[Standing, ...]
     lacking: tuple[str, ...]
+    in_force: bool
 
 
 def place(folder: Path) -> Path:
@@ -91,6 +93,7 @@ def tell(folder: Path, now: Progress, seen: Observation, evidence: Sequence[Evid
         seconds=now.seconds_here(seen.now),
         metrics=tuple(_standing(one, one.metric in now.settled) for one in evidence),
         lacking=tuple(lacking(now, seen)),
+        in_force=seen.in_force,
     )
     write_text(place(folder), told.model_dump_json() + "\n")
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from openautoglm.artifacts.digest import value_digest
-from openautoglm.artifacts.manifest import Manifest, read_manifest
+from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.client.calls import Row
 from openautoglm.config.params import CanaryParams
 from openautoglm.config.project import Project
 from openautoglm.data.prepared import read
 from openautoglm.deploy.local.known import serving
-from openautoglm.errors import ArtifactError
+from openautoglm.errors import ArtifactError, StoreError
 from openautoglm.observability.progress import say
 from openautoglm.registry.store import Store, open_store
-from openautoglm.registry.tried import ModelVersion, Tried
+from openautoglm.registry.tried import ModelVersion, Tried, has_moved, note_moved
 from openautoglm.registry.versions import (
     CHAMPION,
     DIGEST,
@@ -25,9 +26,10 @@ from openautoglm.registry.versions import (
     find,
     follow_promotion,
 )
-from openautoglm.rollout.canary.run import compare
+from openautoglm.rollout.canary.run import Outcome, compare
 from openautoglm.rollout.canary.service import folder_of
 from openautoglm.rollout.plan import check_objective
+from openautoglm.rollout.published import publish
 from openautoglm.serving.observe.metrics import LATENCY_EDGES
 from openautoglm.steps.effect import (
     SKIPPED,
@@ -42,6 +44,15 @@ from openautoglm.steps.runtime import Runtime
 
 ALONE = "it is the champion: there is none to compare it with"
 READY = "ready for rollout"
+FEWEST = 30
+"""Rows of the replay split: what fewer say is said again and again, and is no evidence."""
+VERDICTS = {
+    "alone": ("champion",),
+    "no_worse": ("promoted", "ready"),
+    "worse": ("worse",),
+    "undecided": ("undecided",),
+}
+"""By what was found, what a receipt may say."""
 
 
 @effect
@@ -62,8 +73,8 @@ def canary(
 
     Raises:
         ArtifactError: The registration is of another model, or the registry does not hold it.
-        ConfigError: Nobody counts answers by the objective, or a version cannot be served.
         BusyError: Another canary of this model is under way.
+        ConfigError: Nobody counts answers by the objective, or a version cannot be served.
         DeployError: Champion and challenger do not become ready.
         StoreError: The registry does not answer.
     """
@@ -80,101 +91,128 @@ def canary(
         verdict, reason = "skipped", SKIPPED
     elif not told.registered:
         verdict, reason = "skipped", f"not registered: {told.reason}"
+    elif sys.platform != "linux":
+        verdict, reason = "skipped", "a service runs on Linux"
     else:
-        found = _tried(prepared, model, params, runtime)
-        verdict, reason = found.verdict, found.reason
+        verdict, reason = _Beside(prepared, model.digest, params, runtime).verdict()
     say(f"{verdict}: {reason}" if verdict != "skipped" else reason)
     write_receipt(out, Receipt(model_digest=model.digest, verdict=verdict, reason=reason))
 
 
-def _tried(prepared: Path, model: Manifest, params: CanaryParams, runtime: Runtime) -> Tried:
-    """What is noted with this model's version, or is found out now; and what follows from it."""
-    name, project = params.model.name, Project(runtime.project)
-    store = open_store(project)
-    version = find(store, name, model.digest)
-    champion = aliases(store, name).get(CHAMPION)
-    if version is None or champion is None:
-        raise ArtifactError(
-            f"the registry does not hold this model under the name {name}"
-            if version is None
-            else f"no version of {name} has the alias {CHAMPION}",
-            where=store.uri,
-            hint="openautoglm verify",
+class _Beside:
+    """One model beside the champion of its name, while the project's lock is held."""
+
+    def __init__(self, prepared: Path, digest: str, params: CanaryParams, runtime: Runtime) -> None:
+        self._name, self._settings = params.model.name, params.canary
+        self._project, self._prepared = Project(runtime.project), prepared
+        self._tracker = runtime.tracker
+        self._store: Store = open_store(self._project)
+        self._version = self._found(digest)
+
+    def verdict(self) -> tuple[str, str]:
+        """Verdict and reason: what was found, before or now, and what follows from it today."""
+        known, champion = Tried.of(self._version), self._champion()
+        if champion == str(self._version.version):
+            known = known or self._noted(Tried("alone", ALONE, ""))
+            if known.finding == "no_worse" and not has_moved(self._version):
+                note_moved(self._store, self._version)  # a kill came between alias and note
+                return "promoted", known.reason
+        else:
+            known = self._tried(known, by_name(self._store, self._name, champion))
+        if known.finding != "no_worse" or has_moved(self._version):
+            return VERDICTS[known.finding][0], known.reason
+        return self._promoted_or_ready(known)
+
+    def _promoted_or_ready(self, known: Tried) -> tuple[str, str]:
+        """Asked last, since a service may have come meanwhile."""
+        name, number = self._name, str(self._version.version)
+        live = serving(self._project, name, besides=folder_of(self._project, name).name)
+        if live:
+            for service in live:
+                say(f"{READY}: openautoglm rollout start {service} --challenger {number}")
+            return "ready", f"{known.reason}; a live service serves {name}: {READY}"
+        follow_promotion(self._store, name, number)
+        note_moved(self._store, self._version)
+        say(f"{name}: version {number} is the champion")
+        return "promoted", known.reason
+
+    def _tried(self, known: Tried | None, champion: ModelVersion) -> Tried:
+        """The finding about this pair: the one that is known, unless it is none."""
+        key = value_digest(
+            {
+                "champion": champion.tags.get(DIGEST),
+                "rows": read_manifest(self._prepared).digest,
+                "settings": self._settings.model_dump(mode="json"),
+            }
         )
+        if known and known.key == key and known.finding != "undecided":
+            say("it stood beside this champion before, on these rows: nothing to do")
+            return known
+        rows, labels = _replay(self._prepared)
+        if len(rows) < FEWEST:
+            few = f"the replay split has {len(rows)} rows, and {FEWEST} are the fewest"
+            return self._noted(Tried("undecided", few, key))
+        found = compare(
+            self._project,
+            self._name,
+            str(champion.version),
+            str(self._version.version),
+            rows,
+            labels,
+            self._settings,
+        )
+        tried = self._noted(Tried(found.verdict, found.reason, key))
+        self._publish(found)
+        return tried
+
+    def _publish(self, found: Outcome) -> None:
+        """Curves and report; the verdict stands without them."""
+        if not found.records:
+            return
+        try:
+            publish(self._tracker, found.service, found.records, found.points)
+            say(f"curves and report: mlflow ui, run `{found.run}`")
+        except StoreError as error:
+            say(f"curves and report were not kept: {error.what} ({error.where})")
+
+    def _noted(self, tried: Tried) -> Tried:
+        tried.note(self._store, self._version)
+        return tried
+
+    def _champion(self) -> str:
+        champion = aliases(self._store, self._name).get(CHAMPION)
+        if champion is None:
+            raise ArtifactError(
+                f"no version of {self._name} has the alias {CHAMPION}",
+                where=self._store.uri,
+                hint="give it to one in mlflow ui: Models, the version, Aliases",
+            )
+        return champion
+
+    def _found(self, digest: str) -> ModelVersion:
+        version = find(self._store, self._name, digest)
+        if version is None:
+            raise ArtifactError(
+                f"the registry does not hold this model under the name {self._name}",
+                where=self._store.uri,
+                hint="openautoglm verify",
+            )
+        return version
+
+
+def is_told_by(receipt: Receipt, version: ModelVersion) -> bool:
+    """Whether a registry knows of the canary that a receipt tells of."""
     known = Tried.of(version)
-    if champion == str(version.version):
-        return known or _note(store, version, Tried("champion", ALONE, "", model.digest))
-    other = by_name(store, name, champion)
-    against = str(other.tags.get(DIGEST))
-    key = value_digest(
-        {
-            "champion": against,
-            "data": model.lineage.get("prepare"),
-            "settings": params.canary.model_dump(mode="json"),
-        }
-    )
-    if known is None or known.key != key:
-        known = _compared(store, version, other, prepared, params, runtime, key)
-    else:
-        say("it stood beside this champion before, on these rows: nothing to do")
-    # Between the note and the alias, somebody may have been killed.
-    if known.verdict == "promoted" and follow_promotion(store, name, str(version.version)):
-        say(f"{name}: version {version.version} is the champion, version {champion} was")
-    if known.verdict == "ready":
-        _tell_rollout(project, name, str(version.version))
-    return known
-
-
-def _compared(
-    store: Store,
-    version: ModelVersion,
-    champion: ModelVersion,
-    prepared: Path,
-    params: CanaryParams,
-    runtime: Runtime,
-    key: str,
-) -> Tried:
-    name, project = params.model.name, Project(runtime.project)
-    against = str(champion.tags.get(DIGEST))
-    rows, labels = _replay(prepared)
-    if not rows:
-        nothing = Tried("undecided", "the replay split has no rows", key, against)
-        return _note(store, version, nothing)
-    found = compare(
-        project,
-        name,
-        str(champion.version),
-        str(version.version),
-        rows,
-        labels,
-        params.canary,
-        runtime.tracker,
-    )
-    say(f"curves and report: mlflow ui, run `{found.name}`")
-    verdict, reason = str(found.verdict), found.reason
-    if found.verdict == "no_worse":
-        live = serving(project, name, besides=folder_of(project, name).name)
-        verdict = "ready" if live else "promoted"
-        reason += f"; a live service serves {name}: {READY}" if live else ""
-    return _note(store, version, Tried(verdict, reason, key, against))
-
-
-def _note(store: Store, version: ModelVersion, tried: Tried) -> Tried:
-    tried.note(store, version)
-    return tried
+    return known is not None and receipt.verdict in VERDICTS.get(known.finding, ())
 
 
 def _replay(prepared: Path) -> tuple[list[Row], list[str]]:
-    """The replay split in an order of its own: rows as clients send them, and their labels."""
+    """The replay split as clients send it, and its labels.
+
+    Its rows are sorted by a hash, so that those that come first are a random part.
+    """
     found = read(prepared)
     split = found.split("replay")
-    # By id: what comes early is a random part, and the same in every run.
-    inputs: list[Row] = (
-        split.inputs.tolist() if isinstance(split.inputs, np.ndarray) else list(split.inputs)
-    )
+    given = split.inputs
+    inputs: list[Row] = given.tolist() if isinstance(given, np.ndarray) else list(given)
     return inputs, [found.labels[place] for place in split.y]
-
-
-def _tell_rollout(project: Project, model: str, version: str) -> None:
-    for service in serving(project, model, besides=folder_of(project, model).name):
-        say(f"{READY}: openautoglm rollout start {service} --challenger {version}")

@@ -54,7 +54,11 @@ def take_down(folder: ServiceFolder, record: Record) -> None:
         folder: The service's; its lock is held.
         record: The decision, for the ledger.
     """
-    append(folder.ledger, record)  # from here on the controller leaves everything as it is
+    try:
+        append(folder.ledger, record)  # from here on the controller leaves everything as it is
+        written = True
+    except OSError:  # a full disk must keep nothing alive, and what is removed makes room
+        written = False
     supervisor = Supervisor(folder)
     _drain([Path(unit.admin) for unit in supervisor.units() if unit.kind == "gateway"])
     supervisor.shutdown()
@@ -64,6 +68,8 @@ def take_down(folder: ServiceFolder, record: Record) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+    if not written:
+        append(folder.ledger, record)
 
 
 def _drain(sockets: list[Path]) -> None:

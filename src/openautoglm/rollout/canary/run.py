@@ -21,23 +21,22 @@ from openautoglm.deploy.ledger import Record, append, read
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.errors import BusyError
 from openautoglm.observability.progress import say
-from openautoglm.observability.tracking import Tracker
 from openautoglm.rollout import series, wording
 from openautoglm.rollout.canary.replay import Replay
 from openautoglm.rollout.canary.service import BY, begin, folder_of, own_service
-from openautoglm.rollout.canary.sides import sides
+from openautoglm.rollout.canary.sides import Sides, sides
 from openautoglm.rollout.course import records_of
+from openautoglm.rollout.gathering import listens
 from openautoglm.rollout.ledger import recorded
-from openautoglm.rollout.live import series_file
 from openautoglm.rollout.machine import Decision
 from openautoglm.rollout.observation import Observation
-from openautoglm.rollout.published import publish
-from openautoglm.rollout.state import progress
+from openautoglm.rollout.points import Point
+from openautoglm.rollout.state import Progress, progress
 from openautoglm.rollout.telling import Told, read_told
 
+Finding = Literal["no_worse", "worse", "undecided"]
 _STAGE_SECONDS = 2.0
-_READY_SECONDS = 30.0
-_END_SECONDS = 4.0
+_END_SECONDS = 5.0
 """Kept back for the end: the processes are drained and ended."""
 _NEWS_SECONDS = 5.0
 """After the last label, until whatever it says has been taken in."""
@@ -50,13 +49,23 @@ class Outcome:
 
     Attributes:
         verdict: `undecided` where the replay split or the time was too little.
-        reason: In words, without anything that another run would find otherwise.
-        name: The rollout's run in MLflow.
+        reason: In words, without figures that another run would find otherwise.
+        service: The canary's, which is no more.
+        records: The decisions of its rollout; none when nothing was started.
+        points: Its curves.
     """
 
-    verdict: Literal["no_worse", "worse", "undecided"]
+    verdict: Finding
     reason: str
-    name: str
+    service: str
+    records: Sequence[Record] = ()
+    points: Sequence[Point] = ()
+
+    @property
+    def run(self) -> str:
+        """The rollout's run in MLflow, once it is published."""
+        told = self.records[-1].rollout if self.records else None
+        return f"rollout {self.service} {told.id if told else ''}".rstrip()
 
 
 def compare(
@@ -67,7 +76,6 @@ def compare(
     rows: Sequence[Row],
     labels: Sequence[str],
     settings: CanarySettings,
-    tracker: Tracker,
 ) -> Outcome:
     """Serve two versions side by side, and say whether the second may replace the first.
 
@@ -79,7 +87,6 @@ def compare(
         rows: The replay split: texts, or rows of features.
         labels: The right class of each.
         settings: Of the comparison.
-        tracker: Gets the rollout's runs.
 
     Raises:
         BusyError: Another canary of this model is under way.
@@ -91,19 +98,23 @@ def compare(
     folder = folder_of(project, model)
     with own_service(folder):
         both = sides(project, folder.name, model, champion, challenger)
-        url = begin(folder, both, rollout_settings(settings), seconds=_READY_SECONDS)
+        with both.placed():
+            if both.differ:
+                return Outcome("undecided", both.differ, folder.name)
+            _say_unknown(both, labels)
+            url = begin(folder, both, rollout_settings(settings), end=end)
         say(f"versions {champion} and {challenger} are ready; {len(rows)} rows are replayed")
         replay = Replay(url, rows, labels, clients=settings.clients)
         told = asyncio.run(_watched(folder, replay, end))
         records = read(folder.ledger)
         number = max(one.rollout.id for one in records if one.rollout)
         own = records_of(records, number)
-        for line in _lines(told):
-            say(line)
-        sent = replay.sent
-        say(f"{sent.answered} requests answered, {sent.failed} failed, {sent.labelled} labels")
-        publish(tracker, folder.name, own, series.read(series_file(folder.root, number)))
-    return _outcome(own, told, f"rollout {folder.name} {number}")
+        points = series.read(series.file_of(folder.root, number))
+    for line in _lines(own, told):
+        say(line)
+    say(replay.told())
+    finding, reason = _finding(own, told)
+    return Outcome(finding, reason, folder.name, own, points)
 
 
 def rollout_settings(settings: CanarySettings) -> RolloutSettings:
@@ -138,6 +149,8 @@ async def _watched(folder: ServiceFolder, replay: Replay, end: float) -> Told | 
             assert now is not None
             if now.ended:
                 return told
+            if not replay.labels_are_told and _compares(folder, now, told):
+                replay.tell_labels()
             if replay.whole and whole is None:
                 whole = monotonic()
             in_vain = whole and monotonic() - whole > _NEWS_SECONDS and _waits_for_labels(told)
@@ -147,6 +160,12 @@ async def _watched(folder: ServiceFolder, replay: Replay, end: float) -> Told | 
         traffic.cancel()
         with suppress(asyncio.CancelledError):
             await traffic
+
+
+def _compares(folder: ServiceFolder, now: Progress, told: Told | None) -> bool:
+    """Whether copies are made, and answers are read: a label told before would be lost."""
+    ready = told is not None and told.in_force and now.place == "shadow"
+    return ready and listens(folder.root / "gathered.json", now.id)
 
 
 def _waits_for_labels(told: Told | None) -> bool:
@@ -173,33 +192,50 @@ def _show(record: Record) -> None:
         say(f"{record.rollout.state.replace('_', ' ')}: {record.rollout.reason}")
 
 
-def _lines(told: Told | None) -> list[str]:
-    """Each metric: both values, what the difference can be, and the verdict."""
+def _lines(records: Sequence[Record], told: Told | None) -> list[str]:
+    """Each metric: both shares, what the difference can be, what is allowed, and the verdict."""
+    now = progress(records)
     found = []
-    for one in told.metrics if told else ():
-        first, second = (
-            "-" if value is None else f"{wording.percent(value)} %" for value in one.values
-        )
+    for one in told.metrics if told and now else ():
+        assert now is not None
+        name, margin = wording.metric(now.settings, one.metric), _margin(now, one.metric)
+        arms = [
+            f"{'-' if value is None else f'{wording.percent(value)} %'} of {count}"
+            for value, count in zip(one.values, one.n, strict=True)
+        ]
         low, high = (100 * bound for bound in one.interval)
         found.append(
-            f"{one.metric}: champion {first} of {one.n[0]}, challenger {second} of {one.n[1]} "
-            f"{one.unit}, difference {low:+.2f} to {high:+.2f} points: "
-            f"{one.word}"
+            f"{name}: champion {arms[0]}, challenger {arms[1]} {one.unit}, "
+            f"difference {low:+.2f} to {high:+.2f} points, margin {margin:g}: {one.word}"
         )
     return found
 
 
-def _outcome(records: Sequence[Record], told: Told | None, name: str) -> Outcome:
+def _margin(now: Progress, metric: str) -> float:
+    found: float = getattr(now.settings.metrics, metric).margin
+    return found
+
+
+def _say_unknown(both: Sides, labels: Sequence[str]) -> None:
+    """Labels that the champion has no class for cannot be told of its answers."""
+    if unknown := sorted(set(labels) - set(both.champion_labels)):
+        rows = sum(label in unknown for label in labels)
+        shown = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
+        say(f"{rows} rows are of classes that the champion does not have ({shown}): not compared")
+
+
+def _finding(records: Sequence[Record], told: Told | None) -> tuple[Finding, str]:
     now, last = progress(records), records[-1].rollout
     assert now is not None
     assert last is not None
     used = now.settings.metrics.used()
     if now.state == "promoted":
-        return Outcome("no_worse", f"no worse than the champion: {', '.join(used)}", name)
+        return "no_worse", f"no worse than the champion: {', '.join(used)}"
     worse = [metric for metric, one in last.evidence.items() if one.verdict == "worse"]
     if worse:
-        return Outcome("worse", f"worse than the champion: {', '.join(worse)}", name)
+        return "worse", f"worse than the champion: {', '.join(worse)}"
     known = {one.metric for one in told.metrics if one.passed} if told else set()
     open_ = [metric for metric in used if metric not in known]
-    lacking = f"too little evidence on {', '.join(open_)}" if open_ else "not all requests moved"
-    return Outcome("undecided", lacking, name)
+    if open_:
+        return "undecided", f"too little evidence on {', '.join(open_)}"
+    return "undecided", "it did not come to its end in time"

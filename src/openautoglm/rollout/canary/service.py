@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from time import monotonic, sleep
 
-from openautoglm.artifacts.lock import exclusive, in_turn
+import psutil
+
+from openautoglm.artifacts.lock import exclusive
 from openautoglm.config.feedback import Feedback, Requests
 from openautoglm.config.gateway import Gateway
 from openautoglm.config.project import Project
@@ -20,17 +24,18 @@ from openautoglm.deploy.ledger import Record, append, read
 from openautoglm.deploy.local.apply import apply, take_down
 from openautoglm.deploy.local.folder import ServiceFolder, interpreter
 from openautoglm.deploy.local.known import sweep
-from openautoglm.deploy.local.machine import check_platform, gateway_port
+from openautoglm.deploy.local.machine import gateway_port
 from openautoglm.deploy.local.ports import free_pair
 from openautoglm.deploy.local.waiting import wait
-from openautoglm.deploy.store import ModelStore
-from openautoglm.errors import ArtifactError, ConfigError
+from openautoglm.errors import ArtifactError, BusyError, ConfigError
 from openautoglm.observability.progress import say
 from openautoglm.rollout.canary.sides import Sides
 from openautoglm.rollout.plan import started
 
 BY = "canary"
 _MOST = 40
+_GUARD, _BYE = "canary-guard", "bye"
+_TURN_SECONDS, _LOOK_SECONDS = 30.0, 0.1
 
 
 def folder_of(project: Project, model: str) -> ServiceFolder:
@@ -51,32 +56,32 @@ def own_service(folder: ServiceFolder) -> Iterator[None]:
         BusyError: Another canary of this model is under way.
         ConfigError: Somebody has deployed a service of this name.
     """
-    with _guarded(folder), exclusive(folder.lock):
+    with ExitStack() as held:
+        _take_turn(folder, held)
         _take_away(folder)
+        held.enter_context(_guarded(folder))
         try:
             yield
         finally:
             _take_away(folder)
 
 
-def begin(folder: ServiceFolder, sides: Sides, settings: RolloutSettings, *, seconds: float) -> str:
+def begin(folder: ServiceFolder, sides: Sides, settings: RolloutSettings, *, end: float) -> str:
     """Start champion, challenger and gateway on free ports, and the rollout between them.
 
     Args:
         folder: Held by `own_service`.
-        sides: Who serves.
+        sides: Who serves; their models are in the store.
         settings: Of the rollout.
-        seconds: How long to wait until all of them are ready.
+        end: When all of them must be ready, `monotonic` seconds.
 
     Returns:
         Where clients ask.
 
     Raises:
         DeployError: They do not become ready.
-        ArtifactError: A model is damaged.
-        StoreError: The registry's storage does not give a model, or no port is free.
+        StoreError: No port is free.
     """
-    check_platform()
     port, _ = free_pair((), seed=f"{folder.root} gateway")
     gateway = Gateway(port=port, processes=1)
     service = Service(
@@ -99,18 +104,19 @@ def begin(folder: ServiceFolder, sides: Sides, settings: RolloutSettings, *, sec
         weights={"champion": 100},
     )
     with gateway_port(folder, gateway, str(folder.root)):
-        with sides.placed(ModelStore(folder.project)):
-            apply(folder, desired, deployed)
-            records = read(folder.ledger)
-            first = started(records, sides.challenger, settings, by=BY, data=sides.data)
-            append(folder.ledger, first, after=len(records))
-        return wait(folder, desired, seconds=seconds, say=say).url
+        apply(folder, desired, deployed)
+        records = read(folder.ledger)
+        first = started(records, sides.challenger, settings, by=BY, data=sides.data)
+        append(folder.ledger, first, after=len(records))
+        return wait(folder, desired, seconds=max(1.0, end - monotonic()), say=say).url
 
 
 def guard(folder: ServiceFolder) -> None:
-    """Wait for the end of standard input, then take the canary down unless that is done."""
-    sys.stdin.read()
-    with in_turn(folder.lock):
+    """Wait for the end of standard input; where nobody said good-bye, take the canary down."""
+    if sys.stdin.read() == _BYE:
+        return
+    with ExitStack() as held:
+        _take_turn(folder, held)
         _take_away(folder)
 
 
@@ -119,7 +125,7 @@ def _guarded(folder: ServiceFolder) -> Iterator[None]:
     """Have a process that ends the service when this one is gone: their pipe ends with this one."""
     command = [interpreter(), "-m", "openautoglm", "--project", str(folder.project.root)]
     process = subprocess.Popen(
-        [*command, "canary-guard", folder.name],
+        [*command, _GUARD, folder.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -128,17 +134,34 @@ def _guarded(folder: ServiceFolder) -> Iterator[None]:
     try:
         yield
     finally:
-        process.communicate()
+        process.communicate(_BYE.encode())
+
+
+def _take_turn(folder: ServiceFolder, held: ExitStack) -> None:
+    """Hold the canary's lock, after a process that is about to end.
+
+    Raises:
+        BusyError: Another canary of this model is under way.
+    """
+    end = monotonic() + _TURN_SECONDS
+    while True:
+        try:
+            held.enter_context(exclusive(folder.lock))
+            return
+        except BusyError as error:
+            alive = re.search(r"process (\d+)", error.what)
+            ending = alive is None or not psutil.pid_exists(int(alive[1])) or _GUARD in error.what
+            if not ending or monotonic() > end:
+                raise
+            sleep(_LOOK_SECONDS)
 
 
 def _take_away(folder: ServiceFolder) -> None:
     """Take the canary down, as far as there is anything of it."""
     if not folder.root.is_dir() or all(path == folder.ledger for path in folder.root.iterdir()):
+        sweep(folder.project, tell=False)  # models that were put there, and nothing else
         return
-    desired = None
-    with suppress(ArtifactError):
-        desired = read_desired(folder.desired)
-    if desired and desired.settles:
+    if not _is_own(folder):
         raise ConfigError(
             f"a service is called {folder.name}, which is the name of this model's canary",
             where=str(folder.root),
@@ -146,3 +169,12 @@ def _take_away(folder: ServiceFolder) -> None:
         )
     take_down(folder, Record(kind="delete", by=BY))
     sweep(folder.project, tell=False)  # nobody asked for them to be put there
+
+
+def _is_own(folder: ServiceFolder) -> bool:
+    """Whether this is a canary's, and no service that somebody has deployed under its name."""
+    try:
+        desired, records = read_desired(folder.desired), read(folder.ledger)
+    except ArtifactError:  # whoever's it is, nobody can tell
+        return False
+    return not desired.settles if desired else all(record.by == BY for record in records)

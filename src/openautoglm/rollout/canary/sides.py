@@ -11,6 +11,7 @@ from openautoglm.deploy.found import Found, by_alias
 from openautoglm.deploy.release import Release
 from openautoglm.deploy.resolve import place
 from openautoglm.deploy.store import ModelStore
+from openautoglm.inference.package import NumericInput, Package, TextInput, read_package
 
 
 @dataclass(frozen=True)
@@ -21,16 +22,38 @@ class Sides:
         champion: What serves now, or would.
         challenger: What may replace it.
         data: Digest of the rows the challenger was made from.
+        models: The project's model store.
         found: Where the models of both are, the champion's first.
     """
 
     champion: Release
     challenger: Release
     data: str
+    models: ModelStore
     found: tuple[Found, Found]
 
+    @property
+    def champion_labels(self) -> tuple[str, ...]:
+        """The champion's classes; its model is in the store."""
+        return self._package(self.champion).labels
+
+    @property
+    def differ(self) -> str:
+        """Why one row cannot be asked of both; "" when it can. Their models are in the store."""
+        first, second = (self._input(one) for one in (self.champion, self.challenger))
+        if first.kind != second.kind:
+            return f"the champion takes {first.kind} rows, and this model {second.kind} ones"
+        one, other = getattr(first, "features", None), getattr(second, "features", None)
+        return "" if one == other else "champion and this model take other features"
+
+    def _package(self, release: Release) -> Package:
+        return read_package(self.models.folder(release.digest))
+
+    def _input(self, release: Release) -> TextInput | NumericInput:
+        return self._package(release).families[release.family].input
+
     @contextmanager
-    def placed(self, models: ModelStore) -> Iterator[None]:
+    def placed(self) -> Iterator[None]:
         """Have both models in the store; they stay there until a ledger names them.
 
         Raises:
@@ -38,9 +61,9 @@ class Sides:
             StoreError: The registry's storage does not give it.
             OSError: The disk is full.
         """
-        with models.reserved():
+        with self.models.reserved():
             for one in self.found:
-                place(models, one.digest, one.files)
+                place(self.models, one.digest, one.files)
             yield
 
 
@@ -70,4 +93,4 @@ def sides(project: Project, service: str, model: str, champion: str, challenger:
         )
         for one in found
     )
-    return Sides(first, second, found[1].data, found)
+    return Sides(first, second, found[1].data, ModelStore(project), found)
