@@ -97,7 +97,7 @@ class Watch:
 
     def __init__(self, telemetry: Telemetry, stored: str | None = None) -> None:
         self.telemetry = telemetry
-        self.stored = stored or _text(telemetry.look(None).totals)
+        self.stored = stored or _first(telemetry)
         self.variants: defaultdict[str, Counts] = defaultdict(Counts)
         self.copies: defaultdict[str, Counts] = defaultdict(Counts)
         self.copied: defaultdict[str, Counts] = defaultdict(Counts)
@@ -142,6 +142,16 @@ class Watch:
 
     def lost(self) -> set[str]:
         return {name for look in self.looks for name in look.lost}
+
+
+def _first(telemetry: Telemetry) -> str:
+    """Where the next look starts: a busy gateway that does not tell now would be lost then."""
+
+    def begun() -> Look | None:
+        look = telemetry.look(None)
+        return None if look.missing else look
+
+    return _text(until(begun, what="every gateway tells").totals)
 
 
 def _text(totals: Totals) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from time import monotonic, sleep
 
 import psutil
@@ -27,7 +28,7 @@ from openautoglm.deploy.local.known import sweep
 from openautoglm.deploy.local.machine import gateway_port
 from openautoglm.deploy.local.ports import free_pair
 from openautoglm.deploy.local.waiting import wait
-from openautoglm.errors import ArtifactError, BusyError, ConfigError
+from openautoglm.errors import ArtifactError, BusyError, ConfigError, OpenAutoGLMError
 from openautoglm.observability.progress import say
 from openautoglm.rollout.canary.sides import Sides
 from openautoglm.rollout.plan import started
@@ -36,6 +37,7 @@ BY = "canary"
 _MOST = 40
 _GUARD, _BYE = "canary-guard", "bye"
 _TURN_SECONDS, _LOOK_SECONDS = 30.0, 0.1
+_GUARD_SECONDS = 600.0
 
 
 def folder_of(project: Project, model: str) -> ServiceFolder:
@@ -112,29 +114,47 @@ def begin(folder: ServiceFolder, sides: Sides, settings: RolloutSettings, *, end
 
 
 def guard(folder: ServiceFolder) -> None:
-    """Wait for the end of standard input; where nobody said good-bye, take the canary down."""
+    """Wait for the end of standard input; where nobody said good-bye, take the canary down.
+
+    Again and again, for minutes: a busy machine or a full disk may keep it from that for a while.
+    """
     if sys.stdin.read() == _BYE:
         return
-    with ExitStack() as held:
-        _take_turn(folder, held)
-        _take_away(folder)
+    end = monotonic() + _GUARD_SECONDS
+    while monotonic() < end:
+        try:
+            with ExitStack() as held:
+                _take_turn(folder, held)
+                _take_away(folder)
+            _log_of(folder).unlink(missing_ok=True)
+            return
+        except (OpenAutoGLMError, OSError) as error:
+            say(f"not taken down yet: {error}")
+            sleep(1)
 
 
 @contextmanager
 def _guarded(folder: ServiceFolder) -> Iterator[None]:
     """Have a process that ends the service when this one is gone: their pipe ends with this one."""
     command = [interpreter(), "-m", "openautoglm", "--project", str(folder.project.root)]
-    process = subprocess.Popen(
-        [*command, _GUARD, folder.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the step
-    )
+    with _log_of(folder).open("wb") as log:
+        process = subprocess.Popen(
+            [*command, _GUARD, folder.name],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for the step
+        )
     try:
         yield
     finally:
         process.communicate(_BYE.encode())
+        _log_of(folder).unlink(missing_ok=True)
+
+
+def _log_of(folder: ServiceFolder) -> Path:
+    """What the guard has to say; beside the folder, which it removes."""
+    return folder.root.with_name(f"{folder.name}.guard.log")
 
 
 def _take_turn(folder: ServiceFolder, held: ExitStack) -> None:
@@ -149,11 +169,19 @@ def _take_turn(folder: ServiceFolder, held: ExitStack) -> None:
             held.enter_context(exclusive(folder.lock))
             return
         except BusyError as error:
-            alive = re.search(r"process (\d+)", error.what)
-            ending = alive is None or not psutil.pid_exists(int(alive[1])) or _GUARD in error.what
+            holder = re.search(r"process (\d+)", error.what)
+            ending = holder is None or _is_dead(int(holder[1])) or _GUARD in error.what
             if not ending or monotonic() > end:
                 raise
             sleep(_LOOK_SECONDS)
+
+
+def _is_dead(pid: int) -> bool:
+    """Whether a process has ended, though perhaps its parent does not know yet."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _take_away(folder: ServiceFolder) -> None:
