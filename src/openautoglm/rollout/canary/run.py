@@ -36,7 +36,7 @@ from openautoglm.rollout.telling import Told, read_told
 
 Finding = Literal["no_worse", "worse", "undecided"]
 _STAGE_SECONDS = 2.0
-_END_SECONDS = 5.0
+_END_SECONDS = 8.0
 """Kept back for the end: the processes are drained and ended."""
 _NEWS_SECONDS = 5.0
 """After the last label, until whatever it says has been taken in."""
