@@ -28,10 +28,10 @@ run: setup
 
 # Half of what tests do is to wait for processes, so four workers are what two cores are busy with.
 test: setup-test
-	pytest -n 4 --dist loadgroup -m "not sweep"
+	pytest -n 2 --dist loadgroup -m "not sweep"
 
 test-fast: setup-test
-	pytest -n 4 --dist loadgroup -m "not sweep and not slow"
+	pytest -n 2 --dist loadgroup -m "not sweep and not slow"
 
 lint: setup-lint
 	ruff format --check src tests benchmarks

@@ -19,12 +19,14 @@ class _Place:
         self._running = running
         self.port = running.port
         self.one_gateway = running.admins[0].stem
+        self.swapped = False
 
     def telemetry(self):
         # Long for a busy machine: a gateway that is late at the first look has lost counts.
         return EnvoyTelemetry(lambda: self._running.admins, seconds=5)
 
     def apply(self, routes, *, timeout_ms=60_000):
+        self.swapped |= timeout_ms != 60_000
         self._running.another(timeout_ms=timeout_ms).apply(routes)
 
     def kill(self):
@@ -52,13 +54,17 @@ def pair(tmp_path_factory):
 
 @pytest.fixture
 def place(pair):
-    yield _Place(pair)
+    found = _Place(pair)
+    yield found
     pair.apply()
     (pair.folder / "routes.json").unlink()
-    # What was counted of copies is gone with their variant, a moment later; that is a loss to
-    # whoever saw it at a first look.
-    gone = r"^cluster\.(one|two|three)-[0-9]+\.internal\."
+    # What was counted of copies is gone with their variant, as soon as the last of them has ended;
+    # that is a loss to whoever saw it at a first look.
+    gone = r"^cluster\.(one|two|three)-[0-9]+\."
     until(lambda: not any(counters(one, gone) for one in pair.admins), what="all is forgotten")
+    if found.swapped:  # so is what the port with other settings has counted, when it has drained
+        counts = r"^served\."
+        until(lambda: not any(counters(one, counts) for one in pair.admins), what="it is drained")
 
 
 @pytest.fixture

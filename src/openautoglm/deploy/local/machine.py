@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from time import monotonic, sleep
 
 import psutil
 
@@ -17,6 +18,7 @@ from openautoglm.deploy.local.ports import check_free
 from openautoglm.errors import BusyError, ConfigError, StoreError
 
 _ROOM = 256 << 10
+_ENDING_SECONDS, _LOOK_SECONDS = 10.0, 0.1
 
 
 def check_platform() -> None:
@@ -79,8 +81,14 @@ def _check(folder: ServiceFolder, gateway: Gateway, where: str) -> None:
         check_free(gateway.host, gateway.port)
     except StoreError as error:
         holders = _listeners(gateway.port)
-        if holders and holders <= _gateways(folder):
-            return  # the service's own, which goes on with its new settings
+        end = monotonic() + _ENDING_SECONDS
+        while holders & (own := _gateways(folder)):
+            if holders <= own:
+                return  # the service's own, which goes on with its new settings
+            if monotonic() > end:
+                break
+            sleep(_LOOK_SECONDS)  # beside it, one of its own may be ending
+            holders = _listeners(gateway.port)
         error.where = where
         services = folder.root.parent
         others = [one for one in services.iterdir() if one.is_dir()] if services.is_dir() else []
