@@ -26,7 +26,6 @@ run: setup
 	dvc repro
 	openautoglm verify
 
-# Half of what tests do is to wait for processes, so four workers are what two cores are busy with.
 test: setup-test
 	pytest -n 2 --dist loadgroup -m "not sweep"
 
