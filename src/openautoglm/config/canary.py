@@ -56,5 +56,10 @@ class CanarySettings(Settings):
         allow_inf_nan=False,
         description="chance of turning down a challenger that is no worse, over all metrics",
     )
-    clients: int = Field(4, ge=1, le=64, description="requests under way at a time")
+    clients: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="how many ask at a time; each rests three times as long as its answer took",
+    )
     metrics: CanaryMetrics = Field(CanaryMetrics(), description="what is compared")

@@ -44,6 +44,7 @@ from openautoglm.steps.runtime import Runtime
 
 ALONE = "it is the champion: there is none to compare it with"
 READY = "ready for rollout"
+ELSEWHERE = "a service runs on Linux"
 FEWEST = 30
 """Rows of the replay split: what fewer say is said again and again, and is no evidence."""
 VERDICTS = {
@@ -92,7 +93,7 @@ def canary(
     elif not told.registered:
         verdict, reason = "skipped", f"not registered: {told.reason}"
     elif sys.platform != "linux":
-        verdict, reason = "skipped", "a service runs on Linux"
+        verdict, reason = "skipped", ELSEWHERE
     else:
         verdict, reason = _Beside(prepared, model.digest, params, runtime).verdict()
     say(f"{verdict}: {reason}" if verdict != "skipped" else reason)
@@ -202,6 +203,8 @@ class _Beside:
 
 def is_told_by(receipt: Receipt, version: ModelVersion) -> bool:
     """Whether a registry knows of the canary that a receipt tells of."""
+    if receipt.reason == ELSEWHERE:
+        return sys.platform != "linux"
     known = Tried.of(version)
     return known is not None and receipt.verdict in VERDICTS.get(known.finding, ())
 
