@@ -5,19 +5,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from openautoglm.config.model import Settings
-from openautoglm.config.rollout import Accuracy, Errors, Metrics
+from openautoglm.config.rollout import Accuracy, Errors, Metrics, Points, within
 
 
 class CanaryErrors(Errors):
     """Requests that were not answered; a minute has fewer of them than a day of live traffic."""
 
-    margin: float = Field(
-        1,
-        ge=0,
-        lt=100,
-        allow_inf_nan=False,
-        description="promoted only when it is worse by less, for certain; percentage points",
-    )
+    margin: Points = within(1)
 
 
 class CanaryAccuracy(Accuracy):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -32,15 +32,20 @@ def _confirm(found: str) -> str:
     return found
 
 
+def within(points: Any) -> Any:
+    """The field `margin`, with its default; `...` has none."""
+    return Field(
+        points, description="promoted only when it is worse by less, for certain; percentage points"
+    )
+
+
 class _Compared(Settings):
     """A share of requests or answers that is compared, challenger against champion."""
 
     tolerance: Points = Field(
         0, description="rolled back when it is worse by more; percentage points"
     )
-    margin: Points = Field(
-        description="promoted only when it is worse by less, for certain; percentage points"
-    )
+    margin: Points = within(...)
 
     @model_validator(mode="after")
     def _room_between(self) -> Self:
@@ -55,9 +60,7 @@ class _Compared(Settings):
 class Errors(_Compared):
     """Requests that were not answered."""
 
-    margin: Points = Field(
-        0.5, description="promoted only when it is worse by less, for certain; percentage points"
-    )
+    margin: Points = within(0.5)
 
 
 class Slow(_Compared):
@@ -70,9 +73,7 @@ class Slow(_Compared):
         allow_inf_nan=False,
         description="an answer is slow above this; one of the edges that latencies are counted by",
     )
-    margin: Points = Field(
-        2, description="promoted only when it is worse by less, for certain; percentage points"
-    )
+    margin: Points = within(2)
 
 
 class Accuracy(_Compared):
@@ -83,9 +84,7 @@ class Accuracy(_Compared):
         description="what pairs of answers have shown in the shadow need not be shown again at the "
         "weights; one that turns out to be worse is taken back all the same",
     )
-    margin: Points = Field(
-        2.5, description="promoted only when it is worse by less, for certain; percentage points"
-    )
+    margin: Points = within(2.5)
 
 
 class Metrics(Settings):
