@@ -33,8 +33,8 @@ test-fast: setup-test
 	pytest -n 2 --dist loadgroup -m "not sweep and not slow"
 
 lint: setup-lint
-	ruff format --check src tests benchmarks
-	ruff check src tests benchmarks
+	ruff format --check src tests benchmarks components pipelines infra
+	ruff check src tests benchmarks components pipelines infra
 	mypy
 	lint-imports
 

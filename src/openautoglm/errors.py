@@ -6,12 +6,14 @@
     │   ├── DataError            rows, columns, labels
     │   ├── SourceError          a data source or base model that cannot be read
     │   ├── StoreError           MLflow, a DVC remote or a disk that does not answer or has no room
+    │   │   └── ServerError      a Kubeflow server (`openautoglm.kubeflow.errors`)
     │   ├── ArtifactError        a folder that is missing, incomplete or not what its manifest says
     │   ├── BusyError            somebody else holds the lock
     │   └── RouteError           weights or names that no router may be given
     ├── StepError                a step broke although its input was good
     ├── RouterError              a gateway refused routes, or did not take them in time
     ├── DeployError              what was deployed does not become healthy
+    ├── RunFailedError           a pipeline run that was waited for (`openautoglm.kubeflow.errors`)
     ├── Refusal                  a replica's error answer (`openautoglm.serving.refusals`)
     └── ReplicaError             what a client meets (`openautoglm.client.errors`)
 

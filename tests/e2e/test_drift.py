@@ -5,11 +5,15 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
+from kfp import dsl, local
 
+from components.decide import decide
+from components.record import record
+from components.watch import watch
 from openautoglm.cli.drift import drift
-from openautoglm.cli.service_window import service_source
 from openautoglm.config.project import Project
 from openautoglm.config.service import Service
 from openautoglm.deploy.desired import Desired, write_desired
@@ -17,7 +21,10 @@ from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.errors import ArtifactError, InputError
 from openautoglm.feedback.answers import Answer, Source
 from openautoglm.feedback.store import FeedbackStore
+from openautoglm.registry.retraining import Retrainings
+from openautoglm.registry.store import open_store
 from openautoglm.steps.catalog import STEPS
+from openautoglm.steps.windows.service import service_source
 from tests.support.command import command
 from tests.support.project import FP32, Small, rows, write_csv
 
@@ -246,3 +253,115 @@ def test_a_service_that_keeps_no_requests_says_what_to_set(project, given, feedb
 )
 def test_a_window_is_a_file_or_a_service(project, given):
     assert "--" in command(project.root, "drift", *given, code=2).stderr
+
+
+@pytest.fixture
+def looking(project, tmp_path, monkeypatch):
+    """The component, called here with artifacts of its own."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("OPENAUTOGLM_PROJECT", str(project.root))
+
+    def artifact(path):
+        return SimpleNamespace(path=str(path), metadata={})
+
+    def call(window="", service=""):
+        outputs = {name: artifact(tmp_path / name) for name in ("watched", "columns", "report")}
+        told = watch.python_func(
+            prepared=artifact(project.root / "data/prepared"),
+            compressed=artifact(project.root / "models/compressed"),
+            params=(project.root / "params.yaml").read_text(encoding="utf-8"),
+            window=window,
+            service=service,
+            **outputs,
+        )
+        return told, SimpleNamespace(**outputs)
+
+    return call
+
+
+def test_the_component_judges_as_the_command_does(looking, judge, tmp_path):
+    told, outputs = looking("reviews.csv")
+    found = json.loads((tmp_path / "watched" / "window.json").read_text(encoding="utf-8"))
+    assert found == judge("reviews.csv")
+    assert told == ("drift", found["reason"])
+    assert outputs.watched.metadata["digest"] == found["digest"]
+    assert outputs.columns.metadata["length"] > 0.1
+    assert "Windows beside the reference split" in (tmp_path / "report").read_text(encoding="utf-8")
+
+
+def test_a_service_that_nobody_has_asked_yet_is_too_little_data(project, looking):
+    kept(project, [])
+    assert looking(service="small")[0].verdict == "too little data"
+
+
+def test_a_service_is_found_in_the_store_that_the_environment_names(project, looking, monkeypatch):
+    kept(project, rows(200, seed=7))
+    folder = ServiceFolder(Project(project.root), "small")
+    folder.desired.unlink()  # it runs elsewhere
+    monkeypatch.setenv("OPENAUTOGLM_FEEDBACK", f"sqlite:///{folder.feedback}")
+    assert looking(service="small")[0].verdict == "none"
+
+
+def test_a_store_that_is_none_is_told_without_its_password(looking, monkeypatch, capsys):
+    monkeypatch.setenv("OPENAUTOGLM_FEEDBACK", "mongo://me:secret@host/db")
+    with pytest.raises(SystemExit) as end:
+        looking(service="small")
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert "environment variable OPENAUTOGLM_FEEDBACK" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("given", [{}, {"window": "same.csv", "service": "small"}])
+def test_the_component_wants_one_window(looking, capsys, given):
+    with pytest.raises(SystemExit) as end:
+        looking(**given)
+    assert end.value.code == 2
+    assert "arguments `window` and `service`" in capsys.readouterr().err
+
+
+@dsl.component(base_image="none", install_kfp_package=False)
+def fail():
+    raise SystemExit(1)
+
+
+@dsl.pipeline(name="looked")
+def looked(prepared: str, compressed: str, params: str, settings: str, window: str):
+    run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    noted = record(pipeline="looked", run=run, params=params)
+    with dsl.ExitHandler(noted):
+        rows = dsl.importer(artifact_uri=prepared, artifact_class=dsl.Dataset)
+        model = dsl.importer(artifact_uri=compressed, artifact_class=dsl.Model)
+        found = watch(prepared=rows.output, compressed=model.output, params=params, window=window)
+        watched = found.outputs["watched"]
+        made = decide(watched=watched, rows=rows.output, params=params, settings=settings, run=run)
+        with dsl.If(made.outputs["Output"] == "yes"):
+            fail()
+
+
+@pytest.mark.filterwarnings(
+    "ignore:You may be attemping to run a task that uses custom:RuntimeWarning"
+)
+def test_a_pipeline_looks_decides_and_records_a_retraining_that_failed(
+    project, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("OPENAUTOGLM_PROJECT", str(project.root))
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(tmp_path / "runs"),
+        raise_on_error=False,
+    )
+    looked(
+        prepared=str(project.root / "data/prepared"),
+        compressed=str(project.root / "models/compressed"),
+        params=(project.root / "params.yaml").read_text(encoding="utf-8"),
+        settings=json.dumps({"looks": 1}),
+        window="reviews.csv",
+    )
+    store = open_store(Project(project.root))
+    (one,) = Retrainings(store, "small").all()
+    assert (one.state, one.outcome) == ("ended", "failed")
+    (run,) = store.client.search_runs([store.experiment], "tags.pipeline = 'looked'")
+    assert run.data.tags["pipeline.run"] == one.run
+    assert run.info.status == "FAILED"

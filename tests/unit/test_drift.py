@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, ks_2samp
 
-from openautoglm.cli.window import UNKNOWN, read_window
 from openautoglm.config.data import DataParams
 from openautoglm.config.drift import DriftSettings
 from openautoglm.drift.columns import describe
@@ -20,6 +19,7 @@ from openautoglm.statistics.two_samples import (
     kolmogorov_smirnov,
     smallest_distance,
 )
+from openautoglm.steps.windows.rows import UNKNOWN, read_window
 
 SETTINGS = DriftSettings(rows=200)
 

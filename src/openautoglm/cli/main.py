@@ -16,9 +16,11 @@ import typer
 
 from openautoglm import __version__
 from openautoglm.cli.live import live_app
+from openautoglm.cli.pipeline import parity, pipeline_app
 from openautoglm.cli.rollout import rollout_app
 from openautoglm.cli.steps import steps_app
 from openautoglm.errors import OpenAutoGLMError, StoreError
+from openautoglm.observability.openmp import spin_shortly
 
 app = typer.Typer(
     name="openautoglm",
@@ -30,6 +32,8 @@ app = typer.Typer(
 app.add_typer(steps_app, name="step")
 app.add_typer(live_app)
 app.add_typer(rollout_app, name="rollout")
+app.add_typer(pipeline_app, name="pipeline")
+app.command()(parity)
 
 
 def _version(asked: bool) -> None:
@@ -165,10 +169,7 @@ def stages() -> None:
 
 def main() -> NoReturn:
     """Run a command; exit with 2 for bad input, 1 for a fault, 130 when interrupted."""
-    # GNU's OpenMP, below torch, spins its threads for milliseconds at every barrier. Beside
-    # another busy program that made an epoch of 15 s last 9 minutes; a short spin keeps both
-    # the 15 s and, in company, twice that. It reads this when torch is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    spin_shortly()
     try:
         app()
     except OpenAutoGLMError as error:

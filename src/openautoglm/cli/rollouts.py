@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from time import monotonic, sleep
+from time import sleep
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from openautoglm.artifacts.lock import exclusive
 from openautoglm.cli.services import decided_by, see_to
-from openautoglm.deploy.desired import Desired, read_desired
-from openautoglm.deploy.ledger import Record, append, read
+from openautoglm.deploy.ledger import Record, read
 from openautoglm.deploy.local.folder import ServiceFolder
-from openautoglm.deploy.local.machine import check_room
-from openautoglm.deploy.local.waiting import look_after
-from openautoglm.deploy.resolve import Resolved, resolve_alias
 from openautoglm.deploy.rollout_record import Wish
-from openautoglm.deploy.store import ModelStore
-from openautoglm.errors import BusyError, ConfigError, DeployError
-from openautoglm.observability.progress import say, working_on
-from openautoglm.rollout.course import records_of
-from openautoglm.rollout.plan import (
-    check_objective,
-    least_seconds,
-    most_seconds,
-    requested,
-    started,
-)
-from openautoglm.rollout.state import Progress, progress
-from openautoglm.rollout.telling import Told, read_told
-from openautoglm.serving.observe.metrics import LATENCY_EDGES
+from openautoglm.errors import DeployError
+from openautoglm.observability.progress import working_on
+from openautoglm.rollout.following import Following
+from openautoglm.rollout.requests import ask as request
+from openautoglm.rollout.requests import begin, standing, until, words
+from openautoglm.rollout.telling import Told
 
 _LOOK_SECONDS = 0.1
-_ANSWER_SECONDS = 20.0
-_MORE = 1.5
 _WIDTH = 200
 _COLOURS = {"no_worse": "green", "worse": "red", "undecided": "yellow"}
 
@@ -56,47 +39,20 @@ def start(folder: ServiceFolder, challenger: str, *, immediate: bool, seconds: f
         DeployError: It does not become ready; the rollout goes on until its deadline.
     """
     working_on("rollout")
-    with exclusive(folder.lock):
-        desired, records = read_desired(folder.desired), read(folder.ledger)
-        if desired is None or not records or records[-1].kind == "delete":
-            raise ConfigError(
-                f"{folder.name} is not deployed", hint="openautoglm deploy -c config.yaml"
-            )
-        settings = desired.service.rollout
-        check_objective(settings.metrics, LATENCY_EDGES)
-        found = _challenger(folder, desired, records[-1], challenger)
-        check_room(folder)
-        models = ModelStore(folder.project)
-        with models.reserved():
-            record = started(
-                records,
-                found.release,
-                settings,
-                by=decided_by(),
-                immediate=immediate,
-                data=found.data,
-            )
-            found.place(models)
-            append(folder.ledger, record, after=len(records))
-        look_after(folder)
-    assert record.rollout is not None
-    say(f"rollout {record.rollout.id}: version {found.release.version} is being started")
-    if not immediate:
-        least, most = least_seconds(settings) / 60, most_seconds(settings) / 86_400
-        say(f"it takes {least:.0f} minutes at least, and ends by itself within {most:.0f} days")
-    now = _until(folder, seconds, lambda now: now.state != "pending")
+    begin(folder, challenger, by=decided_by(), immediate=immediate)
+    now = until(folder, seconds, lambda now: now.state != "pending")
     if now.state == "rolled_back":
         raise DeployError(
-            f"{folder.name}: {_words(now)}",
+            f"{folder.name}: {words(now)}",
             where=str(folder.logs),
             hint=f"openautoglm logs {folder.name}",
         )
-    print(f"{folder.name}: {_words(now)}")
+    print(f"{folder.name}: {words(now)}")
     print(f"  openautoglm rollout watch {folder.name}")
 
 
 def ask(folder: ServiceFolder, wish: Wish, *, forced: bool = False) -> None:
-    """Ask something of the open rollout, and wait for the controller's answer.
+    """Ask something of the open rollout, and show the controller's answer.
 
     Raises:
         ConfigError: No rollout is open.
@@ -104,29 +60,7 @@ def ask(folder: ServiceFolder, wish: Wish, *, forced: bool = False) -> None:
         DeployError: The controller does not answer.
     """
     working_on("rollout")
-    with exclusive(folder.lock):
-        record = _append_request(folder, wish, forced)
-        look_after(folder)
-    now = _until(folder, _ANSWER_SECONDS, lambda now: now.asked is None)
-    notes = [one.note for one in read(folder.ledger) if one.time >= record.time and one.note]
-    if notes and notes[-1].startswith("refused"):
-        raise BusyError(
-            notes[-1], where=str(folder.ledger), hint=f"openautoglm rollout watch {folder.name}"
-        )
-    print(f"{folder.name}: {_words(now)}")
-
-
-def _append_request(folder: ServiceFolder, wish: Wish, forced: bool) -> Record:
-    """The controller may decide at any time: then the request follows that decision."""
-    for _ in range(100):
-        records = read(folder.ledger)
-        record = requested(records, wish, by=decided_by(), forced=forced)
-        try:
-            append(folder.ledger, record, after=len(records))
-            return record
-        except BusyError:
-            continue
-    raise BusyError("others decide all the time", where=str(folder.ledger), hint="try again")
+    print(f"{folder.name}: {words(request(folder, wish, by=decided_by(), forced=forced))}")
 
 
 def watch(folder: ServiceFolder) -> int:
@@ -139,29 +73,20 @@ def watch(folder: ServiceFolder) -> int:
         ConfigError: The last decision is of no rollout.
     """
     see_to(folder)
-    console, shown, before = _console(), 0, None
-    number = _standing(folder).id
+    console, number = _console(), standing(folder).id
+    following = Following(folder, number)
     while True:
-        ledger = read(folder.ledger)
-        records = records_of(ledger, number)
-        for record in records[shown:]:
+        look = following.look()
+        for record in look.news:
             console.print(_line(record), highlight=False)
-        shown = len(records)
-        now = progress(ledger)
-        if now is None or now.id != number:
-            raise ConfigError(
-                f"rollout {number} was ended by something else", where=str(folder.ledger)
-            )
-        if now.ended:
+        if look.now.ended:
             run = f"rollout {folder.name} {number}"
             console.print(f"  report and curves: mlflow ui, run `{run}`", highlight=False)
-            return 0 if now.state == "promoted" else 1
-        told = read_told(folder.root)
-        if told and told.id == number and (before is None or _news(before, told)):
-            console.print(_metrics(told))
-            for why in told.lacking:
+            return 0 if look.now.state == "promoted" else 1
+        if look.told:
+            console.print(_metrics(look.told))
+            for why in look.told.lacking:
                 console.print(f"  [dim]{escape(why)}[/]", highlight=False)
-            before = told
         sleep(_LOOK_SECONDS)
 
 
@@ -181,40 +106,6 @@ def _console() -> Console:
     return console if console.is_terminal else Console(soft_wrap=True, width=_WIDTH)
 
 
-def _challenger(
-    folder: ServiceFolder, desired: Desired, record: Record, challenger: str
-) -> Resolved:
-    champion = record.releases["champion"]
-    return resolve_alias(folder.project, desired.service, champion, challenger, folder.desired)
-
-
-def _standing(folder: ServiceFolder) -> Progress:
-    found = progress(read(folder.ledger))
-    if found is None:
-        raise ConfigError(
-            f"no rollout of {folder.name} is open", hint=f"openautoglm rollout start {folder.name}"
-        )
-    return found
-
-
-def _until(folder: ServiceFolder, seconds: float, done: Callable[[Progress], bool]) -> Progress:
-    end = monotonic() + seconds
-    while not done(now := _standing(folder)):
-        if monotonic() > end:
-            raise DeployError(
-                f"nothing came of it in {seconds:g} s: rollout {now.id} is {now.state}",
-                where=str(folder.logs),
-                hint=f"openautoglm rollout watch {folder.name}, or logs {folder.name}",
-            )
-        sleep(_LOOK_SECONDS)
-    return now
-
-
-def _words(now: Progress) -> str:
-    state = now.state.replace("_", " ")
-    return f"rollout {now.id} of version {now.challenger.version} is {state}: {now.reason}"
-
-
 def _line(record: Record) -> str:
     """One decision: when, what, who has which share, why, and who decided."""
     time = record.time[:19].replace("T", " ")
@@ -231,18 +122,6 @@ def _line(record: Record) -> str:
     else:
         what, why = record.kind, record.note
     return f"[dim]{time}[/]  {what:11}  {shares:28}  {escape(why)}  [dim]{escape(record.by)}[/]"
-
-
-def _news(before: Told, now: Told) -> bool:
-    """Whether there is something to show: a verdict, a reason, or half as much data again."""
-    if [one.verdict for one in before.metrics] != [one.verdict for one in now.metrics]:
-        return True
-    if {re.sub(r"\d+", "", why) for why in before.lacking} != {
-        re.sub(r"\d+", "", why) for why in now.lacking
-    }:
-        return True
-    pairs = zip(before.metrics, now.metrics, strict=True)
-    return any(sum(new.n) > _MORE * sum(old.n) for old, new in pairs)
 
 
 def _metrics(told: Told) -> Table:

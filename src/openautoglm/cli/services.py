@@ -6,13 +6,12 @@ import getpass
 import sys
 from pathlib import Path
 
-from openautoglm.artifacts.lock import exclusive
 from openautoglm.config.project import Project
 from openautoglm.deploy.desired import read_desired
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.known import service_folders
-from openautoglm.deploy.local.waiting import look_after
-from openautoglm.errors import ArtifactError, BusyError, ConfigError
+from openautoglm.errors import ArtifactError, ConfigError
+from openautoglm.rollout.following import see_to as see_to
 
 
 def services(project: Project) -> list[ServiceFolder]:
@@ -51,15 +50,6 @@ def one_service(project: Project, name: str | None, *, deleted: bool = False) ->
         if name in (None, folder.name):
             return folder
     raise ConfigError(f"no service is called `{name}`", allowed=names)
-
-
-def see_to(folder: ServiceFolder) -> None:
-    """See to it that somebody looks after a service; a command at work on it does so itself."""
-    try:
-        with exclusive(folder.lock):
-            look_after(folder)
-    except BusyError:
-        pass
 
 
 def decided_by() -> str:

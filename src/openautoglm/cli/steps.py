@@ -3,84 +3,21 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from openautoglm.errors import ConfigError
 from openautoglm.steps.catalog import STEPS, Step
 
-if TYPE_CHECKING:
-    from openautoglm.config.project import Project
-    from openautoglm.observability.tracking import TrackedRun
-    from openautoglm.steps.runtime import Runtime
-
 steps_app = typer.Typer(help="Run one step of the chain.", no_args_is_help=True)
-
-
-def run_step(project: Project, step: Step, folders: Mapping[str, Path], out: Path) -> None:
-    """Call a step with the project's parameters."""
-    from openautoglm.config.params import Params, view
-    from openautoglm.config.yaml import load
-
-    params = view(load(project.params_file, Params), step.params)
-    step.function(**folders, params=params, runtime=runtime_of(project), out=out)
-
-
-def runtime_of(project: Project) -> Runtime:
-    """The runtime of a project: its work folder, its tracking store, any device there is.
-
-    `OPENAUTOGLM_WORKERS` and `OPENAUTOGLM_STUDY` say how a search is shared; no result depends
-    on them, so they are no parameters.
-
-    Raises:
-        ConfigError: `OPENAUTOGLM_WORKERS` is no count.
-    """
-    from openautoglm.steps.runtime import Runtime
-
-    return Runtime(
-        work=project.work,
-        project=project.root,
-        tracker=_ProjectTracker(project),
-        workers=_workers(),
-        study=os.environ.get("OPENAUTOGLM_STUDY") or None,
-    )
-
-
-def _workers() -> int:
-    given = os.environ.get("OPENAUTOGLM_WORKERS") or "1"
-    if not given.isdecimal() or not int(given):
-        raise ConfigError(
-            f"found `{given}`",
-            where="environment variable OPENAUTOGLM_WORKERS",
-            allowed="a whole number of processes, at least 1",
-        )
-    return int(given)
-
-
-class _ProjectTracker:
-    """The project's MLflow, imported when the first run is opened: most steps open none."""
-
-    def __init__(self, project: Project) -> None:
-        self._project = project
-
-    @contextmanager
-    def run(
-        self, name: str, *, key: str, tags: Mapping[str, str] | None = None
-    ) -> Iterator[TrackedRun]:
-        from openautoglm.registry.tracker import tracker_of
-
-        with tracker_of(self._project).run(name, key=key, tags=tags) as run:
-            yield run
 
 
 def _command(step: Step) -> Callable[..., None]:
     def command(context: typer.Context, **given: Path | None) -> None:
         from openautoglm.config.project import find_project
+        from openautoglm.steps.caller import run_step
 
         project = find_project(context.obj)
         places = {**step.inputs, "out": step.out}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openautoglm.artifacts.manifest import read_manifest
-from openautoglm.cli.steps import run_step
 from openautoglm.cli.tidy import tidy
 from openautoglm.config.params import Params
 from openautoglm.config.project import Project
@@ -17,6 +16,7 @@ from openautoglm.observability.progress import say, working_on
 from openautoglm.registry.store import Store, open_store
 from openautoglm.registry.tried import ModelVersion
 from openautoglm.registry.versions import aliases, defect, find, told_of_champion
+from openautoglm.steps.caller import run_step
 from openautoglm.steps.canary import is_told_by
 from openautoglm.steps.catalog import STEPS, Step
 from openautoglm.steps.effect import SKIPPED, R, Receipt, read_receipt

@@ -7,7 +7,7 @@ graph it has measured.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
@@ -31,6 +31,9 @@ PROBA = "valid.npy"
 _OPEN = 2
 """Networks that stay in memory: each is stored in several precisions, one after the other."""
 _GRAPH, _MEASURED = "graph.onnx", "measured.json"
+_NETWORKS, _VARIANTS, _GRAPHS, _TAUGHT = "networks", "variants", "graphs", "taught"
+_COSTLY = (_NETWORKS, _TAUGHT, _VARIANTS)
+"""What is worth carrying elsewhere; a graph of `graphs` is also a variant, or soon made again."""
 
 
 class Network(Protocol):
@@ -89,12 +92,12 @@ class Builder:
         if branch in self._trained:
             return self._trained[branch]
         own = {key: value for key, value in values.items() if key != PRECISION}
-        return self._once(f"networks/{_name(branch, own)}", partial(self._fits[branch], own))
+        return self._once(f"{_NETWORKS}/{_name(branch, own)}", partial(self._fits[branch], own))
 
     def variant(self, branch: str, values: Mapping[str, Any]) -> Variation:
         """A variant, made and measured if it is not there."""
         folder = self._once(
-            f"variants/{_name(branch, values)}",
+            f"{_VARIANTS}/{_name(branch, values)}",
             lambda part: self._measure(branch, values, part),
         )
         found = Measured.model_validate_json((folder / _MEASURED).read_text(encoding="utf-8"))
@@ -106,17 +109,24 @@ class Builder:
 
         def build(part: Path) -> None:
             graph = part / _GRAPH
-            RECIPES["fp32"].build(Source(found.module, found.example, graph, ()), graph)
+            if branch in self._trained and (known := self._fp32(branch)).is_file():
+                shutil.copyfile(known, graph)
+            else:
+                RECIPES["fp32"].build(Source(found.module, found.example, graph, ()), graph)
 
-        folder = self._once(f"graphs/{_name(branch, {'network': str(network)})}", build)
+        folder = self._once(f"{_GRAPHS}/{_name(branch, {'network': network.name})}", build)
         rows = reference.batches(self._ground.calibration)
         return Source(found.module, found.example, folder / _GRAPH, rows)
 
     def taught(self, branches: Sequence[str], rows: Inputs) -> Proba:
         """Mean probabilities of trained networks on rows, `float32[n, k]`, kept for the next."""
-        name = f"taught/{_name('mean', {'branches': list(branches)})}"
+        name = f"{_TAUGHT}/{_name('mean', {'branches': list(branches)})}"
         found: Proba = np.load(self._once(name, partial(self._teach, branches, rows)) / PROBA)
         return found
+
+    def _fp32(self, branch: str) -> Path:
+        """Where the fp32 graph of a trained network is as a variant, when that is finished."""
+        return self._work / _VARIANTS / _name(branch, {PRECISION: "fp32"}) / _GRAPH
 
     def _teach(self, branches: Sequence[str], rows: Inputs, part: Path) -> None:
         found = []
@@ -134,12 +144,8 @@ class Builder:
         return found, Reference(network, found.module, found.input, valid, self._ground)
 
     def _once(self, place: str, make: Callable[[Path], None]) -> Path:
-        folder = self._work / place
-        with in_turn(self._work / f"{place}.lock"):
-            if not folder.is_dir():
-                with published(folder) as part:
-                    make(part)
-        return folder
+        once(self._work, place, make)
+        return self._work / place
 
     def _measure(self, branch: str, values: Mapping[str, Any], part: Path) -> None:
         network, precision = self.network(branch, values), cast(Precision, values[PRECISION])
@@ -155,6 +161,34 @@ class Builder:
             measured = measured.model_copy(update={"left_out": idle})
         np.save(part / PROBA, proba)
         (part / _MEASURED).write_text(measured.model_dump_json(indent=2), encoding="utf-8")
+
+
+def finished(work: Path) -> Iterator[tuple[Path, str]]:
+    """Each finished network and variant of a work folder: where it lies, and its place there."""
+    for kind in _COSTLY:
+        for folder in sorted((work / kind).glob("[!.]*")):
+            if folder.is_dir():
+                yield folder, f"{kind}/{folder.name}"
+
+
+def once(work: Path, place: str, make: Callable[[Path], None]) -> bool:
+    """Make a folder at a place of a work folder, whole, unless it is there.
+
+    Args:
+        work: The work folder; several processes may share it.
+        place: Relative to it.
+        make: Fills an empty folder.
+
+    Returns:
+        Whether it was made now.
+    """
+    folder = work / place
+    with in_turn(work / f"{place}.lock"):
+        if folder.is_dir():
+            return False
+        with published(folder) as part:
+            make(part)
+    return True
 
 
 def _name(branch: str, values: Mapping[str, Any]) -> str:

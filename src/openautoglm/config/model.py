@@ -12,7 +12,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Settings(BaseModel):
     """Strict (no `"3"` for 3), frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def without_effect(section: Settings, keys: tuple[str, ...], because: str) -> None:

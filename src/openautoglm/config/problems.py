@@ -188,6 +188,8 @@ def _fields_at(model: type[BaseModel], data: Any, location: Location) -> dict[st
         node = node[part]
         if isinstance(part, int):  # a place in a list holds what the list's annotation says
             continue
+        if not any(part in m.model_fields for m in models):  # a name of one's own, as in `tasks`
+            continue
         annotations = [m.model_fields[part].annotation for m in models if part in m.model_fields]
         models = [m for annotation in annotations for m in _models_in(annotation)]
     if isinstance(node, Mapping) and len(models) > 1:

@@ -26,6 +26,11 @@ class Project:
         return self.root / "config.yaml"
 
     @property
+    def pipeline_settings(self) -> Path:
+        """Where and how the tasks of a Kubeflow pipeline run."""
+        return self.root / "pipelines" / "settings.yaml"
+
+    @property
     def state(self) -> Path:
         """What is this machine's own: work folders, locks, the local remote."""
         return self.root / ".openautoglm"
@@ -34,6 +39,16 @@ class Project:
     def work(self) -> Path:
         """Checkpoints of unfinished steps; outlives DVC's removal of a stage's outputs."""
         return self.state / "work"
+
+    @property
+    def finished(self) -> Path:
+        """Outputs of components, kept by what they were made from."""
+        return self.state / "finished"
+
+    @property
+    def pipelines(self) -> Path:
+        """Outputs of local pipeline runs."""
+        return self.state / "pipelines"
 
     @property
     def tracking_uri(self) -> str:

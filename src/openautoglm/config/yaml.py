@@ -89,10 +89,8 @@ def read(path: Path) -> Any:
     Raises:
         ConfigError: The file is missing, cannot be read or holds no mapping.
     """
-    yaml = YAML(typ="rt")
-    yaml.Constructor = _Constructor
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError("there is no such file", where=str(path)) from None
     except IsADirectoryError:
@@ -101,6 +99,23 @@ def read(path: Path) -> Any:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"not UTF-8: {error.reason}", where=str(path)) from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Any:
+    """Keys and values of a YAML text, which know their lines.
+
+    Args:
+        text: The text.
+        path: What it is called in messages: a file, or what else it came from.
+
+    Raises:
+        ConfigError: It is no YAML, or holds no mapping.
+    """
+    yaml = YAML(typ="rt")
+    yaml.Constructor = _Constructor
+    try:
+        data = yaml.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import functools
 import inspect
-import platform
 import shutil
-import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from openautoglm.artifacts.code import code_digest
-from openautoglm.artifacts.digest import folder_digest, value_digest
+from openautoglm.artifacts.digest import folder_digest
 from openautoglm.artifacts.folder import PAYLOAD, published
 from openautoglm.artifacts.lock import exclusive
-from openautoglm.artifacts.manifest import Manifest, read_manifest, write_manifest
+from openautoglm.artifacts.manifest import write_manifest
 from openautoglm.config.model import Settings
 from openautoglm.observability.progress import say, working_on
+from openautoglm.steps.attempt import Attempt, attempt_at
 from openautoglm.steps.runtime import Runtime
 
-_LIBRARIES = ("numpy", "pandas", "scikit-learn", "torch", "transformers", "onnx", "onnxruntime")
+
+class Filling(Protocol):
+    """Fills the folder `out`, with a runtime whose work folder is its own."""
+
+    def __call__(self, *, runtime: Runtime, out: Path) -> None: ...  # noqa: D102
 
 
 def pure(function: Callable[..., None]) -> Callable[..., None]:
@@ -40,53 +41,41 @@ def pure(function: Callable[..., None]) -> Callable[..., None]:
         ArtifactError: An input folder is missing or is not what its manifest says.
         BusyError: The same step is at work in this project.
     """
-    name = function.__name__
 
     @functools.wraps(function)
     def step(*folders: Path, params: Settings, runtime: Runtime, out: Path, **named: Path) -> None:
-        working_on(name)
-        start = time.perf_counter()
         inputs = inspect.signature(function).bind_partial(*folders, **named).arguments
-        manifests = {key: read_manifest(folder) for key, folder in inputs.items()}
-        values = params.model_dump(mode="json", by_alias=True)
-        code = code_digest(function.__module__)
-        digests = {key: manifest.digest for key, manifest in manifests.items()}
-        attempt = value_digest({"inputs": digests, "params": values, "code": code})
-        work = runtime.work / name / attempt
-        # Two attempts at once would write the same checkpoints.
-        with exclusive(runtime.work / f"{name}.lock"):
-            work.mkdir(parents=True, exist_ok=True)
-            with published(out) as part:
-                (part / PAYLOAD).mkdir()
-                function(**inputs, params=params, runtime=runtime.inside(work), out=part)
-                digest = folder_digest(part / PAYLOAD)
-                lineage = {k: v for m in manifests.values() for k, v in m.lineage.items()}
-                history = {k: v for m in manifests.values() for k, v in m.history.items()}
-                write_manifest(
-                    part,
-                    Manifest(
-                        step=name,
-                        digest=digest,
-                        inputs=digests,
-                        params=values,
-                        code=code,
-                        lineage=lineage | {name: digest},
-                        history=history | {name: values},
-                        environment=environment(),
-                        seconds=round(time.perf_counter() - start, 3),
-                    ),
-                )
-            # With it goes what attempts with other inputs, parameters or code have left.
-            shutil.rmtree(runtime.work / name, ignore_errors=True)
-        say(f"done in {time.perf_counter() - start:.1f} s: {digest[:19]}")
+        attempt = attempt_at(function.__module__, inputs, params)
+        body = functools.partial(function, **inputs, params=params)
+        made(function.__name__, attempt, body, runtime, out)
 
     return step
 
 
-def environment() -> dict[str, str]:
-    """Interpreter, machine and library versions, for people who compare two folders."""
-    found: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine()}
-    for library in _LIBRARIES:
-        if library.replace("scikit-learn", "sklearn") in sys.modules:
-            found[library] = version(library)
-    return found
+def made(name: str, attempt: Attempt, body: Filling, runtime: Runtime, out: Path) -> None:
+    """Make a folder from what an attempt says: resumed after a kill, whole, described.
+
+    Args:
+        name: Whose folder it is: a step's, or one part's of a step.
+        attempt: What it is made from.
+        body: Fills it; called with `runtime.work` as its own folder.
+        runtime: The caller's.
+        out: The folder.
+
+    Raises:
+        BusyError: The same one is at work in this project.
+    """
+    start = time.perf_counter()
+    working_on(name)
+    work = runtime.work / name / attempt.digest
+    # Two attempts at once would write the same checkpoints.
+    with exclusive(runtime.work / f"{name}.lock"):
+        work.mkdir(parents=True, exist_ok=True)
+        with published(out) as part:
+            (part / PAYLOAD).mkdir()
+            body(runtime=runtime.inside(work), out=part)
+            digest = folder_digest(part / PAYLOAD)
+            write_manifest(part, attempt.manifest(name, digest, time.perf_counter() - start))
+        # With it goes what attempts with other inputs, parameters or code have left.
+        shutil.rmtree(runtime.work / name, ignore_errors=True)
+    say(f"done in {time.perf_counter() - start:.1f} s: {digest[:19]}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from openautoglm.compression.catalog import RECIPES
 from openautoglm.compression.measure import Ground
 from openautoglm.compression.pack import Built
 from openautoglm.compression.variants import PRECISION, Builder
-from openautoglm.config.compression import distilled_space, pruned_space
+from openautoglm.config.compression import Precision, distilled_space, pruned_space
 from openautoglm.config.params import CompressParams
 from openautoglm.data.prepared import Prepared, read
 from openautoglm.inference.package import Kind
@@ -139,21 +139,28 @@ class Build:
             if why is not None
         ]
 
-    @cached_property
-    def _recipes(self) -> list[tuple[Point, str | None]]:
-        """A point for each recipe and network, with the reason where it would do nothing."""
+    def points(self) -> list[Point]:
+        """A point for each recipe and network, whether it does something or not."""
         settings, found = self.params.compress, []
-        sources = {name: self.builder.source(name, path) for name, path in self._trained.items()}
         for recipe in settings.recipes:
             if recipe in RECIPES:
-                for family, source in sources.items():
-                    point = Point(family, {PRECISION: recipe})
-                    found.append((point, RECIPES[recipe].applies(source)))
+                found += [Point(family, {PRECISION: recipe}) for family in self._trained]
                 continue
             own = settings.prune if recipe == PRUNED else settings.distill
             space = (pruned_space if recipe == PRUNED else distilled_space)(settings)
-            found.append((Point(recipe, present(own, space)), self._why_not(recipe)))
+            found.append(Point(recipe, present(own, space)))
         return found
+
+    def idle(self, point: Point) -> str | None:
+        """Why a recipe does nothing for a network; None where it does something."""
+        if point.branch in MADE:
+            return self._why_not(point.branch)
+        source = self.builder.source(point.branch, self._trained[point.branch])
+        return RECIPES[cast(Precision, point.values[PRECISION])].applies(source)
+
+    @cached_property
+    def _recipes(self) -> list[tuple[Point, str | None]]:
+        return [(point, self.idle(point)) for point in self.points()]
 
     def _why_not(self, recipe: str) -> str | None:
         if recipe == PRUNED:

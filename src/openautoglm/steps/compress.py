@@ -12,6 +12,7 @@ from openautoglm.inference.package import SPEED
 from openautoglm.observability.progress import say
 from openautoglm.steps.body import pure
 from openautoglm.steps.build import DIRECTIONS, Build
+from openautoglm.steps.elsewhere import take_up
 from openautoglm.steps.runtime import Runtime
 from openautoglm.tuning.plots import pareto_plot
 from openautoglm.tuning.search import search
@@ -31,13 +32,15 @@ def compress(
 
     Variants are the trials of a search for small, good and cheap ones: first each recipe of
     `compress.recipes`, then other ways to cut the candidate and to teach a student. Recipes'
-    variants are kept, and of the others those that no variant beats in every respect.
+    variants are kept, and of the others those that no variant beats in every respect. What
+    parts have finished (`Runtime.finished_work`) is not made again.
 
     Raises:
         StepError: An fp32 graph differs from the framework by more than
             `compress.max_difference`.
         StoreError: The store of `Runtime.study` cannot be used.
     """
+    take_up(runtime.finished_work, runtime.work)
     work = Build(prepared, trained, params, runtime.device, runtime.work)
     space, starts = work.space(), work.starts()
     plan = Plan(

@@ -22,6 +22,7 @@ class Runtime:
         tracker: Where curves are logged.
         workers: Processes that share a search; the work of a step that searches.
         study: SQLAlchemy URL of the store that searches share; None keeps one in `work`.
+        finished_work: Folders of work that was finished elsewhere, taken up before a step begins.
         device: `auto` takes a CUDA device where there is one. Digests are promised for the same
             machine type, so a device is part of the machine, not of the parameters.
     """
@@ -31,6 +32,7 @@ class Runtime:
     tracker: Tracker = field(default_factory=SilentTracker)
     workers: int = 1
     study: str | None = None
+    finished_work: tuple[Path, ...] = ()
     device: Device = "auto"
 
     def inside(self, folder: Path) -> Self:

@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from openautoglm.config.postgres import with_driver
 from openautoglm.errors import StoreError
@@ -21,6 +21,7 @@ from openautoglm.tuning.studies import STATES, parameters, quiet
 from openautoglm.tuning.trials import Direction, Trial
 
 _PATIENCE = 60.0  # seconds that SQLite waits for another worker's write
+_RACES = 50  # times that a worker may lose the making of a table; there are fewer tables
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def opened(storage: Storage) -> Iterator[RDBStorage]:
         StoreError: It cannot be reached or used.
     """
     try:
-        rdb = _open(storage)
+        rdb = _with_tables(storage)
     except (SQLAlchemyError, ImportError, optuna.exceptions.OptunaError) as error:
         raise StoreError(
             f"the database of trials cannot be used: {str(error).splitlines()[0]}",
@@ -132,6 +133,18 @@ def _frozen(trial: Trial, space: Space, branches: Sequence[str]) -> Any:
         user_attrs={"round": trial.round, "place": trial.place, "point": str(trial.point)},
         intermediate_values=dict(trial.reports),
     )
+
+
+def _with_tables(storage: Storage) -> RDBStorage:
+    """The database, with tables that may be made by several workers at the same moment."""
+    for _ in range(_RACES):
+        try:
+            return _open(storage)
+        except SQLAlchemyError as error:
+            # Optuna looks, then makes: whoever comes second finds it there when it tries again.
+            if not (isinstance(error, IntegrityError) or "already exists" in str(error)):
+                raise
+    return _open(storage)
 
 
 def _open(storage: Storage) -> RDBStorage:

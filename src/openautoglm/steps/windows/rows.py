@@ -1,4 +1,4 @@
-"""A file of rows as a window: the project's columns and spelling, with or without labels."""
+"""Rows as a window: the project's columns and spelling, with or without labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from openautoglm.artifacts.digest import PREFIX, file_sha256
 from openautoglm.config.data import DataParams, PrepareData
 from openautoglm.data.checks import check
 from openautoglm.data.formats.table import Table
@@ -55,6 +56,21 @@ class Source:
     stem: str
     read: Callable[[DataParams, tuple[str, ...]], Read]
     digest: Callable[[], str]
+
+
+def file_source(path: Path, *, text: str | None = None, label: str | None = None) -> Source:
+    """A file of rows as a window.
+
+    Args:
+        path: The file.
+        text: Its text column, where it is not the project's.
+        label: Its label column, where it is not the project's.
+    """
+
+    def read(data: DataParams, labels: tuple[str, ...]) -> Read:
+        return read_window(path, data, labels, text=text, label=label)
+
+    return Source(path.name, path.stem, read, lambda: PREFIX + file_sha256(path))
 
 
 def read_window(

@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import Any
 
 from openautoglm.artifacts.digest import value_digest
-from openautoglm.cli.window import Read, Source, judged_rows
 from openautoglm.config.data import DataParams, PrepareData
 from openautoglm.config.feedback import Feedback, shown
 from openautoglm.data.formats.table import Table
@@ -18,13 +17,15 @@ from openautoglm.errors import ArtifactError, DataError
 from openautoglm.feedback.reading import Asked, asked
 from openautoglm.feedback.store import FeedbackStore
 from openautoglm.feedback.tables import exists
+from openautoglm.steps.windows.rows import Read, Source, judged_rows
 
 
-def service_source(folder: ServiceFolder) -> Source:
-    """What a service was asked.
+def service_source(folder: ServiceFolder, *, idle: bool = False) -> Source:
+    """What a service of this machine was asked.
 
     Args:
         folder: The service's.
+        idle: Whether a service that has kept no request yet is an empty window.
 
     Raises:
         DataError: It keeps no requests, or has kept none yet.
@@ -39,13 +40,38 @@ def service_source(folder: ServiceFolder) -> Source:
     settings = desired.service.feedback
     numbers = desired.service.pipeline[0].task == "tabular-classification"
     _refuse_nothing(settings, folder.name, numbers=numbers)
-    rows = _kept(with_store(folder, settings), folder.name)
+    url = with_store(folder, settings).url
+    assert url is not None
+    rows = _kept(url, folder.name)
+    if not rows and not idle:
+        share = settings.requests.sample
+        raise DataError(
+            f"no request to {folder.name} was kept yet",
+            where=shown(url),
+            hint=f"{share:.0%} of the requests are kept: ask it, and try again",
+        )
+    return _source(rows, folder.name)
 
+
+def stored_source(url: str, service: str) -> Source:
+    """What a service was asked, wherever it runs: its requests in a feedback store.
+
+    Args:
+        url: The store, as `feedback.url` of the service's `config.yaml` names it.
+        service: The service's name.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
+    return _source(_kept(url, service), service)
+
+
+def _source(rows: Sequence[Asked], service: str) -> Source:
     def read(data: DataParams, labels: tuple[str, ...]) -> Read:
-        return _read(rows, data, labels, name=f"requests to {folder.name}")
+        return _read(rows, data, labels, name=f"requests to {service}")
 
     digest = value_digest([[row.input, row.label] for row in rows])
-    return Source(f"service {folder.name}", f"service-{folder.name}", read, lambda: digest)
+    return Source(f"service {service}", f"service-{service}", read, lambda: digest)
 
 
 def _refuse_nothing(settings: Feedback, name: str, *, numbers: bool) -> None:
@@ -63,21 +89,11 @@ def _refuse_nothing(settings: Feedback, name: str, *, numbers: bool) -> None:
         )
 
 
-def _kept(settings: Feedback, name: str) -> Sequence[Asked]:
-    url = settings.url
-    assert url is not None
-    rows: list[Asked] = []
-    if exists(url):
-        with closing(FeedbackStore(url)) as store:
-            rows = list(asked(store.database, name))
-    if not rows:
-        share = settings.requests.sample
-        raise DataError(
-            f"no request to {name} was kept yet",
-            where=shown(url),
-            hint=f"{share:.0%} of the requests are kept: ask it, and try again",
-        )
-    return rows
+def _kept(url: str, service: str) -> list[Asked]:
+    if not exists(url):
+        return []
+    with closing(FeedbackStore(url)) as store:
+        return list(asked(store.database, service))
 
 
 def _read(rows: Sequence[Asked], data: DataParams, labels: tuple[str, ...], *, name: str) -> Read:

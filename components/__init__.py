@@ -1,0 +1,1 @@
+"""One small Kubeflow component a step: it unpacks artifacts and calls the step."""

@@ -1,0 +1,1 @@
+"""Kubeflow pipelines that chain components; each is compiled while it is imported."""

@@ -1,0 +1,89 @@
+"""What `openautoglm pipeline run` and `compile` do and print."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from openautoglm.artifacts.folder import write_text
+from openautoglm.artifacts.manifest import MANIFEST, read_manifest
+from openautoglm.config.project import Project
+from openautoglm.errors import ConfigError
+from openautoglm.kubeflow.compiling import compiled
+from openautoglm.kubeflow.running import Ran
+from openautoglm.kubeflow.running import run as run_pipeline
+from openautoglm.observability.progress import say, working_on
+from openautoglm.steps.effect import RECEIPT
+from openautoglm.steps.register import read_verdict
+
+
+def run(project: Project, name: str, sets: Sequence[str], arguments: Sequence[str]) -> None:
+    """Run a pipeline here, and print what came of it.
+
+    Raises:
+        ConfigError: Settings, parameters or the pipeline are not as they must be.
+        StepError: A task failed.
+    """
+    _print(project, name, run_pipeline(project, name, sets=sets, arguments=arguments))
+
+
+def compile_(
+    project: Project, name: str, out: Path, sets: Sequence[str], image: str | None
+) -> None:
+    """Write a pipeline's IR.
+
+    Raises:
+        ConfigError: Settings, parameters or the pipeline are not as they must be.
+    """
+    working_on("pipeline")
+    found = compiled(project, name, image=image, sets=sets)
+    if not out.parent.is_dir():
+        raise ConfigError("there is no such folder", where=str(out.parent), hint="-o FILE")
+    write_text(out, found.text)
+    say(f"{len(found.places)} tasks, {found.digest[:19]}")
+    print(out)
+
+
+def _print(project: Project, name: str, ran: Ran) -> None:
+    console = Console()
+    console.print()
+    evaluation = ran.outputs.get("evaluation")
+    verdict = read_verdict(evaluation) if evaluation else None
+    if verdict and verdict["verdict"] != "pass":
+        text = Text(f"The gate failed, so nothing was registered.\n{verdict['reason']}")
+        console.print(Panel(text, title="gate failed", border_style="red"))
+    for title, told in _receipts(ran):
+        console.print(f"[bold]{title}[/] {told}", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("output", "digest", "folder"):
+        table.add_column(column, overflow="fold")
+    for output, folder in ran.outputs.items():
+        digest = read_manifest(folder).digest[:19] if (folder / MANIFEST).is_file() else ""
+        table.add_row(output, digest, str(folder.relative_to(ran.folder)))
+    console.print()
+    console.print(table)
+    console.print(f"in {os.path.relpath(ran.folder)}", highlight=False, soft_wrap=True)
+    console.print()
+    for command, means in _next(name):
+        console.print(f"{command:<52} {means}", highlight=False, markup=False)
+
+
+def _receipts(ran: Ran) -> Iterator[tuple[str, str]]:
+    for output, folder in ran.outputs.items():
+        if (folder / RECEIPT).is_file():
+            found = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))
+            yield f"{output}: {found['verdict']}:", found["reason"]
+
+
+def _next(name: str) -> Iterator[tuple[str, str]]:
+    if name == "training":
+        yield "openautoglm pipeline run canary", "beside the champion; then promoted, or not"
+    yield "mlflow ui", "every run and version, at http://127.0.0.1:5000"
+    yield f"openautoglm pipeline compile {name} --image ...", "for a cluster"

@@ -1,0 +1,109 @@
+"""Copies of a project for the callers; whole, or a small one on a part of its rows."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from openautoglm.config.params import Params
+from openautoglm.config.project import Project
+from openautoglm.config.yaml import load
+from openautoglm.data.prepared import Prepared, Split, read
+from openautoglm.observability.progress import say, working_on
+from openautoglm.steps.caller import run_step
+from openautoglm.steps.catalog import STEPS
+
+_HELD = ("src", "components", "pipelines", "data/source", "params.yaml", "dvc.yaml", ".dvcignore")
+_ROWS = "data/source/parity-rows.csv"
+_CLASSES, _EACH = 3, 200
+_SMALL: dict[str, Any] = {
+    "tune": {"rounds": 1, "trials": 2, "rows": 200, "epochs": 1},
+    "train": {"threads": 1, "epochs": 2},
+    "compress": {"recipes": ["fp32", "int8"], "threads": 1},
+    "evaluate": {"resamples": 100, "threads": 1, "gate": {"margin": 0.5}},
+    "drift": {"threads": 1},
+    "register": {"resamples": 100},
+}
+_TRANSFORMER = {"dim": 16, "hidden": 32, "heads": 2, "layers": 1, "buckets": 2048}
+
+
+def copied(project: Project, root: Path) -> Project:
+    """A project with the same files and none of the results.
+
+    Args:
+        project: Which.
+        root: A folder that is not there yet.
+    """
+    for name in _HELD:
+        source, target = project.root / name, root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copyfile(source, target)
+    return Project(root)
+
+
+def small(project: Project, root: Path) -> Project:
+    """A copy with some hundred of the project's own rows, and models to match.
+
+    Args:
+        project: Which; its rows are fetched and prepared.
+        root: A folder that is not there yet.
+    """
+    found = copied(project, root)
+    params = load(project.params_file, Params)
+    rows = _prepared(found)
+    working_on("parity")
+    count = _write(rows, found.root / _ROWS)
+    say(f"{count} rows of the project's data, and small models: parity --full takes all of it")
+    data: dict[str, Any] = {"source": {"kind": "file", "path": _ROWS}, "label": "label"}
+    if rows.features is None:
+        data["text"] = "text"
+    else:
+        data |= {"text": None, "features": list(rows.features)}
+    whole = {"data": data, "model": {"name": params.model.name}, **_SMALL}
+    whole["model"]["families"] = list(params.model.families)
+    if "transformer" in params.model.families:
+        whole["train"] = {**_SMALL["train"], "transformer": _TRANSFORMER}
+    with found.params_file.open("w", encoding="utf-8") as stream:
+        YAML().dump(whole, stream)
+    return found
+
+
+def _prepared(copy: Project) -> Prepared:
+    """The project's rows; made in the copy, so that nothing of the project changes."""
+    for name in ("fetch", "prepare"):
+        step = STEPS[name]
+        folders = {key: copy.root / place for key, place in step.inputs.items()}
+        run_step(copy, step, folders, copy.root / step.out)
+    return read(copy.root / STEPS["prepare"].out)
+
+
+def _write(rows: Prepared, file: Path) -> int:
+    """The first rows of the largest classes, which are a random sample."""
+    split = rows.split("train")
+    places = _picked(split, len(rows.labels))
+    names = list(rows.features or ("text",))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([*names, "label"])
+        for place in places:
+            given = split.inputs[place]
+            inputs = given.tolist() if isinstance(given, np.ndarray) else [given]
+            writer.writerow([*inputs, rows.labels[split.y[place]]])
+    return len(places)
+
+
+def _picked(split: Split, classes: int) -> list[int]:
+    counts = Counter(split.y.tolist())
+    often = [label for label, _ in counts.most_common(min(_CLASSES, classes))]
+    found = [np.flatnonzero(split.y == label)[:_EACH] for label in often]
+    return sorted(np.concatenate(found).tolist())

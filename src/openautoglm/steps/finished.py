@@ -1,0 +1,63 @@
+"""Outputs kept by what they were made from: a cache for callers that have none of their own.
+
+Kubeflow's cache goes by the names of artifacts, so a step that ran again with the same result
+sends every later one to work. Here the key is content: inputs, parameters, code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from openautoglm.artifacts.folder import published
+from openautoglm.artifacts.manifest import Manifest, read_manifest
+from openautoglm.errors import ArtifactError
+
+_KEPT = 8
+"""Outputs of one step that are kept; of more, those not used for longest go."""
+
+
+def take(store: Path, attempt: str, out: Path) -> Manifest | None:
+    """Put a kept output at `out`, if there is one and it is whole.
+
+    Args:
+        store: The outputs of one step.
+        attempt: Digest of what they were made from.
+        out: Where it is wanted.
+    """
+    kept = store / attempt
+    try:
+        manifest = read_manifest(kept)
+    except ArtifactError:
+        # None, or one that was changed behind our back: it is made anew.
+        shutil.rmtree(kept, ignore_errors=True)
+        return None
+    with published(out) as part:
+        _copy(kept, part)
+    os.utime(kept)
+    return manifest
+
+
+def keep(store: Path, attempt: str, out: Path) -> None:
+    """Keep an output, and let go of those not used for longest."""
+    with published(store / attempt) as part:
+        _copy(out, part)
+    # Another worker may remove the same one.
+    with suppress(FileNotFoundError):
+        oldest_first = sorted(store.glob("sha256-*"), key=lambda kept: kept.stat().st_mtime)
+        for kept in oldest_first[:-_KEPT]:
+            shutil.rmtree(kept, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    """One file with two names where one disk holds both: a model may have gigabytes."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
