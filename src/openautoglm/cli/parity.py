@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
@@ -61,7 +62,7 @@ def _print(rows: Sequence[Row], seconds: dict[str, float]) -> None:
         table.add_column(column)
     for row in rows:
         mark = "[green]equal[/]" if row.equal else "[red]differs[/]"
-        table.add_row(row.name, *(_told(row, row.values[name]) for name in CALLERS), mark)
+        table.add_row(row.name, *(_told(row, name) for name in CALLERS), mark)
     table.add_row("seconds", *(f"{seconds[name]:.1f}" for name in CALLERS), "")
     console.print(table)
     for row in rows:
@@ -77,5 +78,10 @@ def _print(rows: Sequence[Row], seconds: dict[str, float]) -> None:
         console.print(f"all {len(rows)} are equal: digests, metrics and receipts")
 
 
-def _told(row: Row, value: str) -> str:
-    return value[:_SHOWN] if value.startswith("sha256-") else f"{len(value)} characters"
+def _told(row: Row, caller: str) -> str:
+    """A digest, a receipt's verdict, or the candidate's first metric."""
+    value = row.values[caller]
+    if value.startswith("sha256-"):
+        return value[:_SHOWN]
+    found = json.loads(value)
+    return str(found["verdict"]) if "verdict" in found else f"{found['candidate']['macro_f1']:.4f}"

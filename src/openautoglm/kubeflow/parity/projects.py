@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from openautoglm.config.params import Params
+from openautoglm.config.params import Params, dvc_keys
 from openautoglm.config.project import Project
 from openautoglm.config.yaml import load
 from openautoglm.data.prepared import Prepared, Split, read
@@ -21,7 +21,9 @@ from openautoglm.steps.catalog import STEPS
 
 _HELD = ("src", "components", "pipelines", "data/source", "params.yaml", "dvc.yaml", ".dvcignore")
 _ROWS = "data/source/parity-rows.csv"
-_CLASSES, _EACH = 3, 200
+_CLASSES = 3
+_EACH = {"train": 150, "valid": 20, "test": 20, "replay": 15, "reference": 15}
+"""Rows of each class, by split."""
 _SMALL: dict[str, Any] = {
     "tune": {"rounds": 1, "trials": 2, "rows": 200, "epochs": 1},
     "train": {"threads": 1, "epochs": 2},
@@ -64,6 +66,7 @@ def small(project: Project, root: Path) -> Project:
     count = _write(rows, found.root / _ROWS)
     say(f"{count} rows of the project's data, and small models: parity --full takes all of it")
     data: dict[str, Any] = {"source": {"kind": "file", "path": _ROWS}, "label": "label"}
+    data["splits"] = params.data.splits.model_dump(mode="json")
     if rows.features is None:
         data["text"] = "text"
     else:
@@ -73,8 +76,20 @@ def small(project: Project, root: Path) -> Project:
     if "transformer" in params.model.families:
         whole["train"] = {**_SMALL["train"], "transformer": _TRANSFORMER}
     with found.params_file.open("w", encoding="utf-8") as stream:
-        YAML().dump(whole, stream)
+        YAML().dump(_complete(whole), stream)
     return found
+
+
+def _complete(given: dict[str, Any]) -> dict[str, Any]:
+    """With every key that DVC watches: it takes none for its default."""
+    settled = Params.model_validate(given, strict=False).model_dump(mode="json", by_alias=True)
+    for step in STEPS.values():
+        for name in dvc_keys(step.params):
+            section, _, key = name.partition(".")
+            held = given.setdefault(section, {})
+            if key:
+                held.setdefault(key, settled[section][key])
+    return given
 
 
 def _prepared(copy: Project) -> Prepared:
@@ -87,23 +102,24 @@ def _prepared(copy: Project) -> Prepared:
 
 
 def _write(rows: Prepared, file: Path) -> int:
-    """The first rows of the largest classes, which are a random sample."""
-    split = rows.split("train")
-    places = _picked(split, len(rows.labels))
+    """The first rows of the largest classes in each split, where their hashes put them again."""
+    often = _largest(rows.split("train"))
     names = list(rows.features or ("text",))
+    count = 0
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow([*names, "label"])
-        for place in places:
-            given = split.inputs[place]
-            inputs = given.tolist() if isinstance(given, np.ndarray) else [given]
-            writer.writerow([*inputs, rows.labels[split.y[place]]])
-    return len(places)
+        for name, each in _EACH.items():
+            split = rows.split(name)
+            for label in often:
+                for place in np.flatnonzero(split.y == label)[:each].tolist():
+                    given = split.inputs[place]
+                    inputs = given.tolist() if isinstance(given, np.ndarray) else [given]
+                    writer.writerow([*inputs, rows.labels[label]])
+                    count += 1
+    return count
 
 
-def _picked(split: Split, classes: int) -> list[int]:
-    counts = Counter(split.y.tolist())
-    often = [label for label, _ in counts.most_common(min(_CLASSES, classes))]
-    found = [np.flatnonzero(split.y == label)[:_EACH] for label in often]
-    return sorted(np.concatenate(found).tolist())
+def _largest(split: Split) -> list[int]:
+    return [label for label, _ in Counter(split.y.tolist()).most_common(_CLASSES)]
