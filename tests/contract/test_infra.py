@@ -235,7 +235,6 @@ def test_the_names_of_the_pipeline_settings_are_those_of_the_cluster(cluster, ov
     for secret in settings["secrets"]:
         found = secrets[secret["name"]]["data"]
         assert secret.get("optional") or set(secret["variables"]) <= set(found), secret["name"]
-    assert settings["namespace"] == RUNS["production"]
 
 
 def test_the_settings_decide_which_image_runs(cluster):

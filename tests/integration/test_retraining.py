@@ -195,7 +195,7 @@ def test_a_run_id_that_would_be_a_query_is_refused(root):
 
 @pytest.mark.slow
 def test_of_many_at_a_time_one_begins(root):
-    made = decide_together(root, 5, {})
+    made = decide_together(root, 5)
     assert sorted(retrain for retrain, _ in made) == ["no"] * 4 + ["yes"]
     assert [one.state for one in kept(root).all()] == [BEGUN]
     assert all("another retraining" in why for retrain, why in made if retrain == "no")
@@ -213,7 +213,7 @@ def test_of_many_at_a_time_one_begins_on_postgres(server, root, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
     open_store(Project(root))
     for _ in range(3):
-        made = decide_together(root, 5, {"MLFLOW_TRACKING_URI": url})
+        made = decide_together(root, 5)
         assert sorted(retrain for retrain, _ in made) == ["no"] * 4 + ["yes"]
         store = open_store(Project(root))
         for run, _ in runs(root):

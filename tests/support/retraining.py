@@ -13,6 +13,7 @@ from pathlib import Path
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["openautoglm.steps.retrain", "tests.support.registry"])
 HOUR = 3600.0
+_URI = "MLFLOW_TRACKING_URI"
 
 
 def decide(root: Path, run: str, hour: float, window: str, looks: int = 1) -> tuple[str, str]:
@@ -29,12 +30,12 @@ def decide(root: Path, run: str, hour: float, window: str, looks: int = 1) -> tu
     return decided(store, "small", look, "sha256-new", settings, step="fetch")
 
 
-def decide_together(root: Path, count: int, environment: dict[str, str]) -> list[tuple[str, str]]:
+def decide_together(root: Path, count: int) -> list[tuple[str, str]]:
     """As many processes as asked, let go at once, each for a pipeline run of its own."""
     barrier = CONTEXT.Barrier(count)
     pipes = [CONTEXT.Pipe(duplex=False) for _ in range(count)]
     processes = [
-        CONTEXT.Process(target=_together, args=(root, place, barrier, there, environment))
+        CONTEXT.Process(target=_together, args=(root, place, barrier, there, os.environ.get(_URI, "")))
         for place, (_, there) in enumerate(pipes)
     ]
     for process in processes:
@@ -47,11 +48,12 @@ def decide_together(root: Path, count: int, environment: dict[str, str]) -> list
     return found
 
 
-def _together(root: Path, place: int, barrier, answer, environment: dict[str, str]) -> None:
+def _together(root: Path, place: int, barrier, answer, uri: str) -> None:
     from openautoglm.config.project import Project
     from openautoglm.registry.store import open_store
 
-    os.environ.update(environment)
+    # The fork server has the environment of the test that started it.
+    os.environ[_URI] = uri
     open_store(Project(root))
     barrier.wait()
     answer.send(tuple(decide(root, f"run-{place}", 10, f"w{place}")))
@@ -59,16 +61,17 @@ def _together(root: Path, place: int, barrier, answer, environment: dict[str, st
 
 def decide_until(root: Path, run: str, stop: int) -> bool:
     """Decide, and die before the `stop`-th commit; whether it came to that."""
-    process = CONTEXT.Process(target=_until, args=(root, run, stop))
+    process = CONTEXT.Process(target=_until, args=(root, run, stop, os.environ.get(_URI, "")))
     process.start()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL)
     return process.exitcode != 0
 
 
-def _until(root: Path, run: str, stop: int) -> None:
+def _until(root: Path, run: str, stop: int, uri: str) -> None:
     import sqlalchemy
 
+    os.environ[_URI] = uri
     count = 0
 
     def tick(*_: object) -> None:
