@@ -1,6 +1,7 @@
 """Digests, whole-or-not-at-all folders, manifests, locks."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -79,6 +80,18 @@ def test_what_a_live_process_writes_is_left_alone(tmp_path):
         other.kill()
     remove_stale(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_process_of_another_machine_writes_is_left_alone_for_a_day(tmp_path):
+    # Pods share a volume, and in each of them the first process has the same id.
+    other = tmp_path / f".out.part-{os.getpid()}@another-pod"
+    fill(other, {"a": "half"})
+    with published(tmp_path / "out") as part:
+        (part / "a").write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "out"]
+    os.utime(other, (0, 0))
+    remove_stale(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_file_is_replaced_whole(tmp_path):

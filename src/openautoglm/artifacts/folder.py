@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import psutil
 
 PAYLOAD = "payload"
+_FORGOTTEN_SECONDS = 86_400
 
 
 def sync(path: Path) -> None:
@@ -41,12 +44,31 @@ def remove_all_stale(folder: Path) -> None:
 
 def _remove(parts: Iterable[Path]) -> None:
     for part in parts:
-        owner = part.name.rpartition(".part-")[2].removesuffix("-old")
-        if not (owner.isdigit() and int(owner) != os.getpid() and psutil.pid_exists(int(owner))):
+        if not _is_alive(part):
             if part.is_dir():
                 shutil.rmtree(part, ignore_errors=True)
             else:
                 part.unlink(missing_ok=True)
+
+
+def _is_alive(part: Path) -> bool:
+    """Whether somebody else may still be writing it.
+
+    Pods share a volume and have equal process ids; of a process elsewhere only time can tell.
+    """
+    owner = part.name.rpartition(".part-")[2].removesuffix("-old")
+    pid, _, host = owner.partition("@")
+    if host and host != socket.gethostname():
+        try:
+            return time.time() - part.stat().st_mtime < _FORGOTTEN_SECONDS
+        except FileNotFoundError:
+            return False
+    return pid.isdigit() and int(pid) != os.getpid() and psutil.pid_exists(int(pid))
+
+
+def _part(out: Path) -> Path:
+    """Beside `out`, and this process's alone, also where several machines share the folder."""
+    return out.with_name(f".{out.name}.part-{os.getpid()}@{socket.gethostname()}")
 
 
 @contextmanager
@@ -59,7 +81,7 @@ def published(out: Path) -> Iterator[Path]:
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     remove_stale(out)
-    part = out.parent / f".{out.name}.part-{os.getpid()}"
+    part = _part(out)
     part.mkdir()
     try:
         yield part
@@ -67,7 +89,7 @@ def published(out: Path) -> Iterator[Path]:
         if out.exists():
             # A folder cannot be replaced by one rename; a kill between the two leaves nothing,
             # and nothing is one of the two states that are allowed.
-            old = out.parent / f".{out.name}.part-{os.getpid()}-old"
+            old = part.with_name(f"{part.name}-old")
             out.rename(old)
             part.rename(out)
             shutil.rmtree(old)
@@ -87,7 +109,7 @@ def write_text(path: Path, text: str, *, secret: bool = False) -> None:
         text: All of it.
         secret: Whether nobody but this user may ever read it.
     """
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
+    part = _part(path)
     try:
         if secret:
             part.touch(mode=0o600)
