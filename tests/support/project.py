@@ -124,6 +124,16 @@ class Small:
         params = YAML(typ="safe").load(self.root / "params.yaml")
         self.write_params(_merged(params, sections))
 
+    def add_pipelines(self, **settings: object) -> None:
+        """The checkout's components and pipelines, with other keys of `pipelines/settings.yaml`."""
+        for name in ("components", "pipelines"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, self.root / name, ignore=ignored)
+        file = self.root / "pipelines" / "settings.yaml"
+        found = YAML(typ="safe").load(file)
+        with file.open("w", encoding="utf-8") as stream:
+            YAML().dump(_merged(found, settings), stream)
+
     def commit(self, message: str) -> None:
         identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
         self.run("git", *identity, "commit", "-qam", message)

@@ -35,7 +35,9 @@ def decide_together(root: Path, count: int) -> list[tuple[str, str]]:
     barrier = CONTEXT.Barrier(count)
     pipes = [CONTEXT.Pipe(duplex=False) for _ in range(count)]
     processes = [
-        CONTEXT.Process(target=_together, args=(root, place, barrier, there, os.environ.get(_URI, "")))
+        CONTEXT.Process(
+            target=_together, args=(root, place, barrier, there, os.environ.get(_URI, ""))
+        )
         for place, (_, there) in enumerate(pipes)
     ]
     for process in processes:

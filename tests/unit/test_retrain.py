@@ -39,7 +39,7 @@ def test_drift_in_two_looks_in_a_row_retrains():
 
 def test_one_look_is_not_enough():
     made = decided([look(1)])
-    assert made == (NO, "drift in 1 of 2 looks in a row at windows of their own")
+    assert made == (NO, "drift in 1 of 2 looks in a row: bring the next window")
 
 
 def test_a_look_without_drift_begins_the_row_again():

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from openautoglm.cli.check import Check, told
 from openautoglm.cli.live_checks import live_checks
+from openautoglm.cli.pipeline_checks import pipeline_checks
 from openautoglm.config.params import Params
 from openautoglm.config.project import Project
 from openautoglm.config.yaml import load
@@ -34,9 +35,11 @@ class Profile(NamedTuple):
 PROFILES = {"dev": Profile(4, 8, 100), "production": Profile(16, 32, 500)}
 EXTRAS = {
     "dashboard": ("optuna-dashboard", "looking at the studies of tune and compress"),
+    "kubeflow": ("kfp", "openautoglm pipeline, parity"),
     "hub": ("datasets", "data.source of kind huggingface"),
     "s3": ("dvc-s3", "a DVC remote in an S3-compatible store"),
     "postgres": ("psycopg2-binary", "MLflow or a study on PostgreSQL"),
+    "server": ("Flask-WTF", "an MLflow server with accounts"),
 }
 _INTEGERS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
@@ -62,6 +65,7 @@ def checks(project: Project | None, profile: Profile) -> Iterator[Check]:
     yield _params(project)
     yield _tracking(project)
     yield from live_checks(project)
+    yield from pipeline_checks(project)
     yield _remote(project)
 
 

@@ -143,7 +143,7 @@ def doctor(
 @app.command()
 def schema(
     page: Annotated[
-        str, typer.Argument(help="params: params.yaml; service: config.yaml; serving: a replica.")
+        str, typer.Argument(help="params, service, serving, pipelines or schedules: whose keys.")
     ] = "params",
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="As in docs: one table a section.")

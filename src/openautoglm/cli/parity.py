@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from openautoglm.config.project import Project
@@ -17,6 +18,7 @@ from openautoglm.errors import ConfigError
 from openautoglm.kubeflow.parity.callers import CALLERS, called
 from openautoglm.kubeflow.parity.compared import Row, compared
 from openautoglm.kubeflow.parity.projects import copied, small
+from openautoglm.steps.catalog import STEPS
 
 _SHOWN = 19
 
@@ -33,7 +35,7 @@ def parity(project: Project, *, full: bool, keep: Path | None) -> int:
         ConfigError: `keep` is there already.
         StepError: A caller did not end well.
     """
-    if keep is not None and keep.exists():
+    if keep is not None and (keep.exists() or keep.is_symlink()):
         raise ConfigError("this is there already", where=str(keep), allowed="a new folder")
     folder = keep.absolute() if keep else Path(tempfile.mkdtemp(prefix="openautoglm-parity-"))
     try:
@@ -51,11 +53,12 @@ def parity(project: Project, *, full: bool, keep: Path | None) -> int:
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
-    _print(rows, seconds)
+    skipped = [name for name in STEPS if any(name not in places for places in outputs.values())]
+    _print(rows, seconds, skipped)
     return 0 if all(row.equal for row in rows) else 1
 
 
-def _print(rows: Sequence[Row], seconds: dict[str, float]) -> None:
+def _print(rows: Sequence[Row], seconds: dict[str, float], skipped: Sequence[str]) -> None:
     console = Console()
     table = Table(box=None, pad_edge=False)
     for column in ("", *CALLERS, ""):
@@ -67,15 +70,19 @@ def _print(rows: Sequence[Row], seconds: dict[str, float]) -> None:
     console.print(table)
     for row in rows:
         for file in row.differing:
-            console.print(f"[red]differs:[/] {row.name} payload/{file}", highlight=False)
+            console.print(f"[red]differs:[/] {row.name} payload/{escape(file)}", highlight=False)
         if not (row.equal or row.differing):
             for name in CALLERS:
-                console.print(f"{row.name}, {name}: {row.values[name]}", highlight=False)
+                told = f"{row.name}, {name}: {row.values[name]}"
+                console.print(told, highlight=False, markup=False)
     differing = sum(not row.equal for row in rows)
     if differing:
         console.print(f"{differing} of {len(rows)} differ; look at both: parity --keep FOLDER")
     else:
         console.print(f"all {len(rows)} are equal: digests, metrics and receipts")
+    if skipped:
+        told = "the gate failed, so there is no version for Kubeflow's canary to begin with"
+        console.print(f"not compared: {', '.join(skipped)}; {told}", highlight=False)
 
 
 def _told(row: Row, caller: str) -> str:
@@ -84,4 +91,7 @@ def _told(row: Row, caller: str) -> str:
     if value.startswith("sha256-"):
         return value[:_SHOWN]
     found = json.loads(value)
-    return str(found["verdict"]) if "verdict" in found else f"{found['candidate']['macro_f1']:.4f}"
+    if "verdict" in found:
+        return str(found["verdict"])
+    score = found.get("candidate", {}).get("macro_f1")
+    return "" if score is None else f"{score:.4f}"

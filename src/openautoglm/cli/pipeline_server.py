@@ -91,6 +91,8 @@ def submit(
                 say(f"the run goes on: {begun.url}")
                 raise
             print("the run succeeded")
+        else:
+            say("it goes on by itself; --wait follows it to its end")
 
 
 def schedule(
@@ -127,6 +129,9 @@ def schedule(
             changed = apply(server, owner, wanted, _tell)
         if not changed:
             print(f"nothing to change: {len(wanted)} schedule{'s' if len(wanted) != 1 else ''}")
+        for name, one in wanted.items():
+            if not one.schedule.enabled:
+                say(f"{name} does not fire: `enabled: false`")
 
 
 def delete_schedule(project: Project, name: str, *, connection: Connection) -> None:
@@ -165,7 +170,7 @@ def list_schedules(project: Project, *, connection: Connection) -> None:
 def _server(connection: Connection, namespace: str | None) -> Iterator[Server]:
     asked = replace(connection, namespace=connection.namespace or namespace)
     server = Server(asked)
-    if not server.health.multi_user:
+    if asked.namespace and not server.health.multi_user:
         say(f"this server has one user: the namespace {asked.namespace} is not used")
     try:
         yield server

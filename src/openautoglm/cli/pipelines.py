@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +22,7 @@ from openautoglm.kubeflow.running import Ran
 from openautoglm.kubeflow.running import run as run_pipeline
 from openautoglm.observability.progress import say, working_on
 from openautoglm.steps.effect import RECEIPT
-from openautoglm.steps.register import read_verdict
+from openautoglm.steps.shown import gate
 
 
 def run(project: Project, name: str, sets: Sequence[str], arguments: Sequence[str]) -> None:
@@ -43,9 +44,11 @@ def compile_(
         ConfigError: Settings, parameters or the pipeline are not as they must be.
     """
     working_on("pipeline")
-    found = compiled(project, name, image=image, sets=sets)
     if not out.parent.is_dir():
         raise ConfigError("there is no such folder", where=str(out.parent), hint="-o FILE")
+    if out.is_dir():
+        raise ConfigError("this is a folder", where=str(out), hint=f"-o {out / name}.yaml")
+    found = compiled(project, name, image=image, sets=sets)
     write_text(out, found.text)
     say(f"{len(found.places)} tasks, {found.digest[:19]}")
     print(out)
@@ -55,12 +58,12 @@ def _print(project: Project, name: str, ran: Ran) -> None:
     console = Console()
     console.print()
     evaluation = ran.outputs.get("evaluation")
-    verdict = read_verdict(evaluation) if evaluation else None
-    if verdict and verdict["verdict"] != "pass":
-        text = Text(f"The gate failed, so nothing was registered.\n{verdict['reason']}")
+    verdict, reason = gate(evaluation) if evaluation else ("pass", "")
+    if verdict != "pass":
+        text = Text(f"The gate failed, so nothing was registered.\n{reason}")
         console.print(Panel(text, title="gate failed", border_style="red"))
     for title, told in _receipts(ran):
-        console.print(f"[bold]{title}[/] {told}", highlight=False)
+        console.print(f"[bold]{title}[/] {escape(told)}", highlight=False)
     table = Table(box=None, pad_edge=False)
     for column in ("output", "digest", "folder"):
         table.add_column(column, overflow="fold")
@@ -69,7 +72,8 @@ def _print(project: Project, name: str, ran: Ran) -> None:
         table.add_row(output, digest, str(folder.relative_to(ran.folder)))
     console.print()
     console.print(table)
-    console.print(f"in {os.path.relpath(ran.folder)}", highlight=False, soft_wrap=True)
+    where = f"in {os.path.relpath(ran.folder)}"
+    console.print(where, highlight=False, soft_wrap=True, markup=False)
     console.print()
     for command, means in _next(name):
         console.print(f"{command:<52} {means}", highlight=False, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import tempfile
@@ -22,7 +23,7 @@ from openautoglm.errors import ConfigError
 from openautoglm.kubeflow.building import Building
 from openautoglm.kubeflow.checks import check
 from openautoglm.kubeflow.loading import load_pipeline, source
-from openautoglm.kubeflow.reach import refuse_what_pods_lack
+from openautoglm.kubeflow.reach import refuse_lost_stores, refuse_what_pods_lack
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,14 @@ def settings_of(project: Project, *, image: str | None = None) -> PipelineSettin
     Raises:
         ConfigError: The file, or the image, is not as it must be.
     """
+    if not project.pipeline_settings.is_file():
+        raise ConfigError(
+            "there is no such file",
+            where=str(project.pipeline_settings),
+            allowed="a file with `image: null` at least; docs/pipeline-settings.md has every key",
+        )
     found = load(project.pipeline_settings, PipelineSettings)
+    _refuse_unknown_tasks(found, project)
     if image is None:
         return found
     if not PINNED.match(image):
@@ -64,6 +72,18 @@ def settings_of(project: Project, *, image: str | None = None) -> PipelineSettin
             hint="docker buildx imagetools inspect NAME:TAG prints its digest",
         )
     return found.model_copy(update={"image": image})
+
+
+def _refuse_unknown_tasks(settings: PipelineSettings, project: Project) -> None:
+    known = sorted(file.stem for file in (project.root / "components").glob("[!_]*.py"))
+    for name in sorted(settings.tasks.keys() - set(known)):
+        near = difflib.get_close_matches(name, known, n=1)
+        raise ConfigError(
+            f"there is no component `{name}`",
+            where=f"{project.pipeline_settings}, key tasks.{name}",
+            allowed=", ".join(known) or "none: the project has no folder components",
+            hint=f"did you mean `{near[0]}`?" if near else None,
+        )
 
 
 def params_of(project: Project, sets: Sequence[str] = ()) -> str:
@@ -112,6 +132,7 @@ def compiled(
     refuse_what_pods_lack(load_with(project.params_file, sets, Params), project)
     given = Building(params_of(project, sets), settings)
     pipeline = load_pipeline(project, name, given)
+    refuse_lost_stores(given.places, settings, project)
     if settings.pipeline_root is not None:
         pipeline.pipeline_spec.default_pipeline_root = settings.pipeline_root
     found = Compiled(name, _text(pipeline), file, given.places)

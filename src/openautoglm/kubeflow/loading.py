@@ -66,10 +66,11 @@ def load_pipeline(project: Project, name: str, given: Building) -> GraphComponen
             raise _refused(f"{error.msg}", f"{error.filename}:{error.lineno}") from error
         except OpenAutoGLMError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             told = f"{type(error).__name__}: {error}"
             raise _refused(told, _place(error, project.root) or str(file)) from error
-    assert isinstance(found, GraphComponent)
+    if not isinstance(found, GraphComponent):
+        raise _refused(f"`{name}` is a {type(found).__name__}, no @dsl.pipeline", str(file))
     return found
 
 

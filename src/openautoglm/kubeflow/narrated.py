@@ -7,6 +7,7 @@ import io
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -27,15 +28,22 @@ class _Narrator(io.TextIOBase):
     def __init__(self, log: TextIO, shown: TextIO) -> None:
         self._log, self._shown = log, shown
         self._rest = ""
+        self._lock = threading.Lock()
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._line(_COLOUR.sub("", line))
+        with self._lock:
+            *lines, self._rest = (self._rest + text).split("\n")
+            for line in lines:
+                self._line(_COLOUR.sub("", line))
         return len(text)
+
+    def end(self) -> None:
+        """Pass on a last line that nobody has ended."""
+        if self._rest.strip():
+            self.write("\n")
 
     def flush(self) -> None:
         self._shown.flush()
@@ -75,10 +83,12 @@ def narrated(log: Path) -> Iterator[None]:
     with log.open("w", encoding="utf-8") as stream:
         only_faults = _OnlyFaults(stream)
         root.addFilter(only_faults)
+        narrator = _Narrator(stream, sys.stderr)
         try:
-            with redirect_stdout(_Narrator(stream, sys.stderr)):
+            with redirect_stdout(narrator):
                 yield
         finally:
+            narrator.end()
             root.removeFilter(only_faults)
             # The runner patches this for each task, and tasks that overlap leave it patched.
             builtins.print = said

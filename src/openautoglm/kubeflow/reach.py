@@ -1,15 +1,52 @@
-"""What a task on a cluster can reach: not this machine's disk."""
+"""What a task on a cluster can reach: not this machine's disk, and stores that it is told of."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from openautoglm.config.data import DvcSource, FileSource, HuggingFaceSource
 from openautoglm.config.params import Params
+from openautoglm.config.pipelines import PipelineSettings
 from openautoglm.config.project import Project
 from openautoglm.errors import ConfigError
 
 _DVC = "{kind: dvc, repo: URL, path: data/mine.csv, rev: v1}, with a remote that pods can read"
+
+
+_KEPT_IN = {
+    **dict.fromkeys(("tune", "train", "register", "remember", "locate"), "MLFLOW_TRACKING_URI"),
+    **dict.fromkeys(("canary", "rollout", "decide", "record"), "MLFLOW_TRACKING_URI"),
+    "tune-part": "OPENAUTOGLM_STUDY",
+}
+"""Task to the variable that names the store where it keeps what others look for."""
+
+
+def refuse_lost_stores(
+    tasks: Mapping[str, str], settings: PipelineSettings, project: Project
+) -> None:
+    """See that tasks are told where the registry and a shared search are.
+
+    A pod that is not told makes a registry of its own, and takes it along when it ends.
+
+    Args:
+        tasks: Name of each task to its place in the source.
+        settings: What tasks are told.
+        project: Whose.
+
+    Raises:
+        ConfigError: One is not told.
+    """
+    told = {*settings.environment}.union(*(one.variables.values() for one in settings.secrets))
+    for task, place in tasks.items():
+        wanted = _KEPT_IN.get(task)
+        if wanted is not None and wanted not in told:
+            raise ConfigError(
+                f"task `{task}` ({place}) is not told {wanted}: what it keeps ends with its pod",
+                where=f"{project.pipeline_settings}, keys secrets and environment",
+                allowed=f"a secret with `variables: {{KEY: {wanted}}}`, or `environment`",
+                hint="infra/kubeflow makes the secret openautoglm-stores with keys for both stores",
+            )
 
 
 def refuse_what_pods_lack(params: Params, project: Project) -> None:
@@ -33,7 +70,7 @@ def refuse_what_pods_lack(params: Params, project: Project) -> None:
 
 
 def _is_here(path: str, project: Project) -> bool:
-    return (project.root / Path(path).expanduser()).exists()
+    return path.startswith("file:") or (project.root / Path(path).expanduser()).exists()
 
 
 def _refused(key: str, found: str, allowed: str, project: Project) -> ConfigError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import sys
 import warnings
@@ -16,6 +15,7 @@ from pathlib import Path
 from kfp import local
 
 from openautoglm.artifacts.folder import PAYLOAD
+from openautoglm.artifacts.lock import exclusive
 from openautoglm.artifacts.manifest import MANIFEST
 from openautoglm.config.project import Project
 from openautoglm.errors import InputError, OpenAutoGLMError, StepError
@@ -28,10 +28,14 @@ from openautoglm.observability.progress import working_on
 from openautoglm.steps.catalog import STEPS
 from openautoglm.steps.component import FAILURE, PROJECT, failure_of
 from openautoglm.steps.effect import RECEIPT
+from openautoglm.steps.orphan import caller
+from openautoglm.steps.remembered import remembered
 
 _STUDY = "OPENAUTOGLM_STUDY"
 _KEPT = 5
-"""Runs whose outputs are kept; a hard link to each output is kept longer in `finished`."""
+"""Runs whose outputs are kept, beside those that registered versions came from."""
+_TIME = r"-\d{4}(-\d\d){5}-\d{6}"
+"""What the runner appends to a pipeline's name: when the run began."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ def run(
         arguments: `NAME=VALUE` for the pipeline's own parameters.
 
     Raises:
+        BusyError: Another run is at work in this project.
         ConfigError: Settings, parameters or the pipeline are not as they must be.
+        InputError: A task was given something that it cannot use.
         StepError: A task failed; what it said stands above.
     """
     working_on("pipeline")
@@ -68,9 +74,16 @@ def run(
     inputs = inputs_in(pipeline.pipeline_spec)
     given = read_arguments(arguments, inputs)
     check_arguments(name, inputs, given, "--argument {}".format)
-    before = set(_runs(project, name))
     log = project.pipelines / f"{name}.log"
-    with _environment(project, shared=settings.fan_out.tune > 1), _quiet(), narrated(log):
+    lock = project.pipelines / "run.lock"
+    folders = f"{re.escape(pipeline.pipeline_spec.pipeline_info.name)}{_TIME}"
+    with (
+        exclusive(lock),
+        _environment(project, lock, shared=settings.fan_out.tune > 1),
+        _quiet(),
+        narrated(log),
+    ):
+        before = set(_runs(project, folders))
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(project.pipelines),
@@ -80,9 +93,10 @@ def run(
             pipeline(**given)
         except RuntimeError as error:
             raise _ended(name, _plain(error), log) from error
-    (folder,) = set(_runs(project, name)) - before
-    _let_go(project, name)
-    return Ran(folder, _outputs(folder))
+        finally:
+            _let_go(_runs(project, folders))
+        (folder,) = set(_runs(project, folders)) - before
+        return Ran(folder, _outputs(folder))
 
 
 def _ended(name: str, what: str, log: Path) -> OpenAutoGLMError:
@@ -101,36 +115,41 @@ def _plain(error: RuntimeError) -> str:
 
 
 def _runs(project: Project, name: str) -> list[Path]:
-    """Folders of this pipeline's runs, the newest last."""
-    return sorted(project.pipelines.glob(f"{name}-[0-9]*"))
+    """Folders of one pipeline's runs, the newest last."""
+    found = project.pipelines.iterdir()
+    return sorted(folder for folder in found if re.fullmatch(name, folder.name))
 
 
 def _outputs(folder: Path) -> dict[str, Path]:
     """What steps wrote, in the order of the catalog: folders with a manifest, or a receipt."""
     files = [*folder.rglob(MANIFEST), *folder.rglob(RECEIPT)]
-    found = {file.parent.name: file.parent for file in files if PAYLOAD not in file.parts}
+    made = [file.parent for file in files if PAYLOAD not in file.relative_to(folder).parts]
+    found = {output.name: output for output in made}
     names = [Path(step.out).name for step in STEPS.values()]
     return {name: found[name] for name in names if name in found}
 
 
-def _let_go(project: Project, name: str) -> None:
-    for old in _runs(project, name)[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+def _let_go(runs: Sequence[Path]) -> None:
+    """Remove all but the newest; a later run may begin with what a version came from."""
+    kept = {*runs[-_KEPT:], *remembered(runs)}
+    for old in runs:
+        if old not in kept:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
-def _environment(project: Project, *, shared: bool) -> Iterator[None]:
+def _environment(project: Project, lock: Path, *, shared: bool) -> Iterator[None]:
     """What tasks inherit: the project, and one study where workers share a search."""
-    project.pipelines.mkdir(parents=True, exist_ok=True)
     failure = project.pipelines / "failure.json"
     failure.unlink(missing_ok=True)
-    given = {PROJECT: str(project.root), FAILURE: str(failure)}
+    given = {PROJECT: str(project.root), FAILURE: str(failure)} | caller(lock)
     if shared and not os.environ.get(_STUDY):
         given[_STUDY] = f"sqlite:///{project.pipelines / 'study.db'}"
-    # kfp puts the interpreter into a shell's command line as it is: one whose path has a blank
-    # is found through PATH instead.
+    # The runner puts the interpreter in the place of every `python3` in a task's command, as it
+    # is: a blank in its path breaks the command, and a file called python3.csv is not found. So it
+    # is found through PATH.
     python = sys.executable
-    if shlex.quote(python) != python:
+    if Path(python).with_name("python3").exists():
         given["PATH"] = f"{Path(python).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         sys.executable = "python3"
     before = {key: os.environ.get(key) for key in given}
@@ -141,7 +160,7 @@ def _environment(project: Project, *, shared: bool) -> Iterator[None]:
         sys.executable = python
         for key, value in before.items():
             if value is None:
-                os.environ.pop(key)
+                os.environ.pop(key, None)
             else:
                 os.environ[key] = value
 

@@ -16,7 +16,8 @@ from openautoglm.kubeflow.errors import OtherServerError, ServerError
 from openautoglm.kubeflow.marks import mark_of
 from openautoglm.kubeflow.submitting import Order, store
 
-_ROUNDS = 4
+_ROUNDS = 12
+"""Each other caller costs two at most: one that sees what it made late, one that sees it go."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -19,6 +20,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from pydantic import ValidationError
 
 from openautoglm.artifacts.code import code_digest
+from openautoglm.artifacts.disk import disk_problem
 from openautoglm.artifacts.folder import write_text
 from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.config.model import Settings
@@ -30,6 +32,7 @@ from openautoglm.steps.attempt import attempt_of
 from openautoglm.steps.caller import runtime_of
 from openautoglm.steps.catalog import STEPS, Step
 from openautoglm.steps.finished import keep, take
+from openautoglm.steps.orphan import end_with_caller
 from openautoglm.steps.runtime import Runtime
 
 PROJECT, CODE, FAILURE = "OPENAUTOGLM_PROJECT", "OPENAUTOGLM_CODE", "OPENAUTOGLM_FAILURE"
@@ -76,17 +79,34 @@ def entry(body: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(body)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         spin_shortly()
+        end_with_caller()
         try:
             return body(*args, **kwargs)
         except OpenAutoGLMError as error:
-            label = "error" if error.exit_code == 2 else "fault"
-            print(f"{label}: {error}", file=sys.stderr, flush=True)  # noqa: T201
-            if place := os.environ.get(FAILURE):
-                told = Failure(error.exit_code, f"{body.__name__}: {error}")
-                write_text(Path(place), json.dumps(asdict(told)))
-            raise SystemExit(error.exit_code) from error
+            raise _ended(_name(body.__name__, args), error) from error
+        except Exception as error:
+            full = disk_problem(error)
+            if full is None:
+                raise
+            raise _ended(_name(body.__name__, args), full) from error
 
     return called
+
+
+def _name(called: str, args: tuple[object, ...]) -> str:
+    """What is at work: for `run` the step that it was told to run."""
+    return str(args[0]) if called == run.__name__ and args else called
+
+
+def _ended(name: str, error: OpenAutoGLMError) -> SystemExit:
+    label = "error" if error.exit_code == 2 else "fault"
+    print(f"{label}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+    if place := os.environ.get(FAILURE):
+        told = Failure(error.exit_code, f"{name}: {error}")
+        # Where the disk is full the text above has to do.
+        with suppress(OSError):
+            write_text(Path(place), json.dumps(asdict(told)))
+    return SystemExit(error.exit_code)
 
 
 @entry

@@ -11,9 +11,10 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from openautoglm.artifacts.folder import published
+from openautoglm.artifacts.folder import published, remove_all_stale
 from openautoglm.artifacts.manifest import Manifest, read_manifest
 from openautoglm.errors import ArtifactError
+from openautoglm.observability.progress import say
 
 _KEPT = 8
 """Outputs of one step that are kept; of more, those not used for longest go."""
@@ -28,27 +29,52 @@ def take(store: Path, attempt: str, out: Path) -> Manifest | None:
         out: Where it is wanted.
     """
     kept = store / attempt
+    if not kept.is_dir():
+        return None
     try:
         manifest = read_manifest(kept)
+        with published(out) as part:
+            _copy(kept, part)
+        os.utime(kept)
     except ArtifactError:
-        # None, or one that was changed behind our back: it is made anew.
-        shutil.rmtree(kept, ignore_errors=True)
+        # It was changed behind our back: it is made anew.
+        _remove(kept)
         return None
-    with published(out) as part:
-        _copy(kept, part)
-    os.utime(kept)
+    except OSError:
+        if kept.is_dir():
+            raise
+        # Another worker needed its place meanwhile.
+        return None
     return manifest
 
 
 def keep(store: Path, attempt: str, out: Path) -> None:
-    """Keep an output, and let go of those not used for longest."""
-    with published(store / attempt) as part:
-        _copy(out, part)
+    """Keep an output, and let go of those not used for longest.
+
+    A step that has ended well does not fail because nothing more can be kept.
+    """
+    try:
+        if not (store / attempt).is_dir():
+            remove_all_stale(store)
+            with published(store / attempt) as part:
+                _copy(out, part)
+    except OSError as error:
+        # Another worker may have kept the same in this moment.
+        if not (store / attempt).is_dir():
+            say(f"not kept for later runs: {error}")
     # Another worker may remove the same one.
     with suppress(FileNotFoundError):
         oldest_first = sorted(store.glob("sha256-*"), key=lambda kept: kept.stat().st_mtime)
         for kept in oldest_first[:-_KEPT]:
-            shutil.rmtree(kept, ignore_errors=True)
+            _remove(kept)
+
+
+def _remove(kept: Path) -> None:
+    """At once for whoever looks, so that nobody takes a part of it."""
+    going = kept.with_name(f".{kept.name}.part-{os.getpid()}-old")
+    with suppress(OSError):
+        kept.rename(going)
+    shutil.rmtree(going, ignore_errors=True)
 
 
 def _copy(source: Path, target: Path) -> None:

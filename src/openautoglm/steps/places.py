@@ -11,19 +11,22 @@ from openautoglm.config.params import RegisterParams
 from openautoglm.config.project import Project
 from openautoglm.errors import ArtifactError
 from openautoglm.observability.progress import say, working_on
-from openautoglm.registry.places import named, note_places, places_of
-from openautoglm.registry.store import open_store
-from openautoglm.registry.versions import DIGEST, find
 from openautoglm.steps.catalog import STEPS
 from openautoglm.steps.component import Artifact, checked, entry, this_project
-from openautoglm.steps.effect import read_receipt
-from openautoglm.steps.register import Registration
+from openautoglm.steps.effect import Receipt, read_receipt
+from openautoglm.steps.remembered import note
 
 
 class Stored(Protocol):
     """A Kubeflow artifact that is kept somewhere."""
 
     uri: str
+
+
+class _Registration(Receipt):
+    """The receipt of register; the step itself, and so MLflow, is not imported for it."""
+
+    registered: bool
 
 
 class Places(NamedTuple):
@@ -47,19 +50,27 @@ def remember(artifacts: Mapping[str, Stored], registration: Artifact, params: st
         SystemExit: With 2 for bad input and 1 for a fault, after the error was printed.
     """
     working_on("remember")
-    told = read_receipt(Path(registration.path), Registration)
+    told = read_receipt(Path(registration.path), _Registration)
     if not told.registered:
         say(f"nothing was registered: {told.reason}")
         return
-    store, model = open_store(this_project()), checked(RegisterParams, params, "remember").model
+    # MLflow takes seconds to import, and after a failed gate nobody asks it.
+    from openautoglm.registry.places import note_places
+    from openautoglm.registry.store import open_store, redacted
+    from openautoglm.registry.versions import find
+
+    project, model = this_project(), checked(RegisterParams, params, "remember").model
+    store = open_store(project)
     version = find(store, model.name, told.model_digest)
     if version is None:
         raise ArtifactError(
             f"the registry does not hold this model under the name {model.name}",
-            where=store.uri,
+            where=redacted(store.uri),
             hint="run the pipeline again: register is idempotent",
         )
-    places = {name: artifacts[name].uri for name in Places._fields}
+    uris = {name: artifacts[name].uri for name in Places._fields}
+    note(project, uris.values(), f"{model.name} version {version.version}")
+    places = {name: _moving(project, uri) for name, uri in uris.items()}
     note_places(store, version, places)
     say(f"{model.name} version {version.version}: {', '.join(places)} are known by it")
 
@@ -76,19 +87,45 @@ def locate(params: str, version: str) -> Places:
         SystemExit: With 2 for bad input and 1 for a fault, after the error was printed.
     """
     working_on("locate")
+    from openautoglm.registry.places import named, places_of
+    from openautoglm.registry.store import open_store, redacted
+    from openautoglm.registry.versions import DIGEST
+
     project, model = this_project(), checked(RegisterParams, params, "locate").model
     store = open_store(project)
     found = named(store, model.name, version)
-    known = places_of(found) or _of_dvc(project, found.tags.get(DIGEST))
-    if not set(Places._fields) <= known.keys():
+    known = {name: _here(project, uri) for name, uri in places_of(found).items()}
+    gone = [uri for uri in known.values() if _is_gone(uri)]
+    if gone or not _complete(known):
+        known = _of_dvc(project, found.tags.get(DIGEST))
+    if not _complete(known):
+        told = f"{gone[0]} is gone" if gone else "nobody noted where they are"
         raise ArtifactError(
-            f"nobody noted where the artifacts of {model.name} version {found.version} are",
-            where=store.uri,
+            f"the artifacts of {model.name} version {found.version} are not known: {told}",
+            where=redacted(store.uri),
             allowed="a version that the pipeline training has registered",
             hint="run training: the same data and parameters find the same version again",
         )
     say(f"{model.name} version {found.version}")
     return Places(*(known[name] for name in Places._fields))
+
+
+def _complete(known: Mapping[str, str]) -> bool:
+    return set(Places._fields) <= known.keys()
+
+
+def _moving(project: Project, uri: str) -> str:
+    """What lies in the project moves with it, as the project's own registry does."""
+    place = Path(uri)
+    return str(place.relative_to(project.root)) if place.is_relative_to(project.root) else uri
+
+
+def _here(project: Project, uri: str) -> str:
+    return uri if "://" in uri else str(project.root / uri)
+
+
+def _is_gone(uri: str) -> bool:
+    return "://" not in uri and not Path(uri).exists()
 
 
 def _of_dvc(project: Project, digest: str | None) -> dict[str, str]:

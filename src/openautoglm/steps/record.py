@@ -16,7 +16,7 @@ from openautoglm.observability.progress import say, working_on
 from openautoglm.registry.pipeline_runs import PipelineRun, keep
 from openautoglm.registry.retraining import end
 from openautoglm.registry.store import open_store
-from openautoglm.steps.component import this_project
+from openautoglm.steps.component import FAILURE, failure_of, this_project
 from openautoglm.steps.plan import planned
 
 NOTIFY, HOST = "OPENAUTOGLM_NOTIFY_URL", "OPENAUTOGLM_KUBEFLOW_HOST"
@@ -61,7 +61,9 @@ def record(
     """
     working_on("record")
     state = _STATES.get(status.state, str(status.state).lower())
-    error = (status.error_message or "")[:_LONGEST]
+    # On this machine the component that failed has left what it said.
+    left = failure_of(os.environ[FAILURE]) if os.environ.get(FAILURE) else None
+    error = (left.text if left else status.error_message or "")[:_LONGEST]
     ended = PipelineRun(pipeline, run, state, error, _link(run), _values(params))
     text = f"{pipeline}: {state}" + (f": {error}" if error else "")
     try:

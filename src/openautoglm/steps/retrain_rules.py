@@ -51,9 +51,10 @@ def decision(
     last = max(others, key=lambda one: one.at, default=None)
     streak = _streak([*looks, look], last.at if last else float("-inf"))
     if streak < settings.looks:
-        return Decision(
-            NO, f"drift in {streak} of {settings.looks} looks in a row at windows of their own"
-        )
+        told = f"drift in {streak} of {settings.looks} looks in a row"
+        if not streak:
+            told += "; this window was seen before the last retraining began"
+        return Decision(NO, f"{told}: bring the next window")
     if data in known:
         return Decision(
             NO,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +20,9 @@ _OTHER = "(other)"
 
 
 def log(metrics: Artifact, values: Mapping[str, float]) -> None:
-    """Put numbers into a `Metrics` artifact."""
-    metrics.metadata.update(values)
+    """Put numbers into a `Metrics` artifact; a score that is not defined has no place in one."""
+    # Kubeflow's server refuses a task whose metadata hold NaN: that is no JSON.
+    metrics.metadata.update({key: one for key, one in values.items() if math.isfinite(one)})
 
 
 def write(markdown: Artifact, text: str) -> None:
@@ -91,9 +93,16 @@ def confusion(evaluation: Path) -> tuple[list[str], list[list[int]]]:
 def verdict(folder: Path) -> str:
     """The verdict of an evaluation, or of an effect's receipt."""
     receipt = folder / RECEIPT
-    file = receipt if receipt.is_file() else folder / PAYLOAD / "verdict.json"
-    found: str = json.loads(file.read_text(encoding="utf-8"))["verdict"]
+    if not receipt.is_file():
+        return gate(folder)[0]
+    found: str = json.loads(receipt.read_text(encoding="utf-8"))["verdict"]
     return found
+
+
+def gate(evaluation: Path) -> tuple[str, str]:
+    """The verdict of an evaluation, `pass` or `fail`, and why."""
+    found = _json(evaluation, "verdict.json")
+    return found["verdict"], found["reason"]
 
 
 def effects(drift: Path) -> dict[str, float]:
@@ -129,4 +138,9 @@ def _table(rows: Sequence[Mapping[str, str]]) -> Iterable[str]:
     if not rows:
         return ()
     cells = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return (f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in cells)
+    return (f"| {' | '.join(map(_cell, line))} |" for line in cells)
+
+
+def _cell(text: str) -> str:
+    """What ends neither its cell nor its row."""
+    return " ".join(text.replace("|", "/").split())

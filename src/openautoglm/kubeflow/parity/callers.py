@@ -15,10 +15,15 @@ from openautoglm.kubeflow.running import run
 from openautoglm.observability.progress import say, working_on
 from openautoglm.steps.caller import run_step
 from openautoglm.steps.catalog import STEPS
+from openautoglm.steps.shown import gate
 
 Outputs = Mapping[str, Path]
 """Step to the folder that it wrote."""
-_OURS = ("MLFLOW_TRACKING_URI", "OPENAUTOGLM_STUDY", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
+_OURS = (
+    *("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_DEFAULT_ARTIFACT_ROOT"),
+    *("OPENAUTOGLM_STUDY", "OPENAUTOGLM_NOTIFY_URL", "OPENAUTOGLM_KUBEFLOW_HOST"),
+    *("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"),
+)
 
 
 def direct(project: Project) -> Outputs:
@@ -53,11 +58,16 @@ def dvc(project: Project) -> Outputs:
 
 
 def kubeflow(project: Project) -> Outputs:
-    """The pipelines training and canary, with Kubeflow's local runner."""
+    """The pipelines training and canary, with Kubeflow's local runner.
+
+    The second begins with a registered version: after a failed gate there is none, and no canary.
+    """
     with _own_stores():
         made = dict(run(project, "training").outputs)
-        made |= run(project, "canary").outputs
-    return {name: made[Path(step.out).name] for name, step in STEPS.items()}
+        if gate(made["evaluation"])[0] == "pass":
+            made |= run(project, "canary").outputs
+    places = {name: Path(step.out).name for name, step in STEPS.items()}
+    return {name: made[place] for name, place in places.items() if place in made}
 
 
 CALLERS: dict[str, Callable[[Project], Outputs]] = {
@@ -85,7 +95,7 @@ def _path() -> str:
 
 @contextmanager
 def _own_stores() -> Iterator[None]:
-    """Each project has a registry and studies of its own, whatever this shell is told."""
+    """A registry and studies of its own for each, whatever this shell is told; nobody is called."""
     before = {name: os.environ.pop(name, None) for name in _OURS}
     try:
         yield

@@ -40,13 +40,15 @@ def compared(outputs: Mapping[str, Outputs]) -> list[Row]:
     """Digests of pure steps, metrics, and receipts of effects.
 
     Args:
-        outputs: Caller to what it wrote.
+        outputs: Caller to what it wrote; what one of them has not run is not compared.
 
     Raises:
         ArtifactError: A folder is missing, or is not what its manifest says.
     """
     rows = []
     for name, step in STEPS.items():
+        if not all(name in places for places in outputs.values()):
+            continue
         folders = {caller: places[name] for caller, places in outputs.items()}
         if step.effect:
             rows.append(Row(f"{name}: receipt", _texts(folders, RECEIPT)))

@@ -36,12 +36,16 @@ _TRANSFORMER = {"dim": 16, "hidden": 32, "heads": 2, "layers": 1, "buckets": 204
 
 
 def copied(project: Project, root: Path) -> Project:
-    """A project with the same files and none of the results.
+    """A project with the same files and none of the results; what lies elsewhere is read there.
 
     Args:
         project: Which.
         root: A folder that is not there yet.
+
+    Raises:
+        ConfigError: Its `params.yaml` is not as it must be.
     """
+    load(project.params_file, Params)
     for name in _HELD:
         source, target = project.root / name, root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +53,29 @@ def copied(project: Project, root: Path) -> Project:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copyfile(source, target)
+    _anchor(project, root / project.params_file.name)
     return Project(root)
+
+
+def _anchor(project: Project, params: Path) -> None:
+    """Let relative paths of a copy lead to where they led from the project."""
+    yaml = YAML()
+    whole = yaml.load(params)
+    source, moved = whole["data"]["source"], False
+    places = [(whole["data"], "test"), (whole["model"], "base"), (source, "repo")]
+    # The path of kind dvc is one in its repository.
+    places += [(source, "path")] if source["kind"] != "dvc" else []
+    for section, key in places:
+        found = section.get(key)
+        if found is not None and _stays_behind(project, found):
+            section[key], moved = str((project.root / found).resolve()), True
+    if moved:
+        yaml.dump(whole, params)
+
+
+def _stays_behind(project: Project, found: str) -> bool:
+    inside = any(Path(found).is_relative_to(name) for name in _HELD)
+    return not (inside or Path(found).is_absolute()) and (project.root / found).exists()
 
 
 def small(project: Project, root: Path) -> Project:
@@ -66,7 +92,8 @@ def small(project: Project, root: Path) -> Project:
     count = _write(rows, found.root / _ROWS)
     say(f"{count} rows of the project's data, and small models: parity --full takes all of it")
     data: dict[str, Any] = {"source": {"kind": "file", "path": _ROWS}, "label": "label"}
-    data["splits"] = params.data.splits.model_dump(mode="json")
+    data |= {"splits": params.data.splits.model_dump(mode="json")}
+    data |= {"max_chars": params.data.max_chars}
     if rows.features is None:
         data["text"] = "text"
     else:

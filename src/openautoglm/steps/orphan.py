@@ -1,0 +1,43 @@
+"""A component whose caller on this machine was killed ends, too.
+
+Kubeflow's local runner starts each task below a shell, so no signal reaches it when the runner is
+killed. It would go on for hours beside the next run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import psutil
+
+from openautoglm.artifacts.lock import in_turn
+
+_CALLER = "OPENAUTOGLM_CALLER"
+
+
+def caller(lock: Path) -> dict[str, str]:
+    """The environment by which tasks know this process.
+
+    Args:
+        lock: Held by this process as long as it waits for them.
+    """
+    return {_CALLER: f"{os.getpid()} {lock}"}
+
+
+def end_with_caller() -> None:
+    """Kill this process as soon as its caller lives no more; on a cluster it has none."""
+    pid, _, lock = os.environ.get(_CALLER, "").partition(" ")
+    if not lock:
+        return
+    if not psutil.pid_exists(int(pid)):
+        # The lock may be another run's by now.
+        os.kill(os.getpid(), signal.SIGKILL)
+    threading.Thread(target=_wait, args=(Path(lock),), daemon=True).start()
+
+
+def _wait(lock: Path) -> None:
+    with in_turn(lock):
+        os.kill(os.getpid(), signal.SIGKILL)
