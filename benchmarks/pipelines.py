@@ -27,7 +27,7 @@ from openautoglm.config.project import Project
 from openautoglm.kubeflow.parity.projects import small
 from openautoglm.steps.catalog import STEPS
 
-RUNS = 5
+RUNS = 3
 OVERHEAD_BAR, COMPILE_BAR = 1.05, 3.0
 TRAINING = ("openautoglm", "pipeline", "run", "training")
 PIPELINES = ("training", "canary", "retrain")

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from openautoglm.artifacts.lock import exclusive
 from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.config.params import TuneParams
 from openautoglm.errors import ConfigError, StepError
 from openautoglm.steps.component import Failure, checked, entry, failure_of, run
-from openautoglm.steps.orphan import caller
+from openautoglm.steps.orphan import calling
 from openautoglm.steps.plan import plan
 
 ROWS = "text,label\n" + "".join(f"row {n} of {n % 2},{'ab'[n % 2]}\n" for n in range(80))
@@ -210,17 +209,18 @@ WAITS = "from openautoglm.steps.orphan import end_with_caller\nend_with_caller()
 def test_a_component_whose_caller_was_killed_before_it_began_ends_at_once(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    (name,) = caller(tmp_path / "lock")
-    done = child(WAITS, **{name: f"{gone.pid} {tmp_path / 'lock'}"})
+    # Meanwhile the lock is the next caller's.
+    with calling(tmp_path / "lock") as known:
+        (name,) = known
+        done = child(WAITS, **{name: f"{gone.pid} {tmp_path / 'lock'}"})
     assert done.returncode == -signal.SIGKILL
 
 
 def test_a_component_ends_with_its_caller_and_not_before(tmp_path):
-    lock = tmp_path / "lock"
-    with exclusive(lock):
+    with calling(tmp_path / "lock") as known:
         process = subprocess.Popen(
             [sys.executable, "-c", WAITS.replace("input()", "print('ready', flush=True); input()")],
-            env=os.environ | caller(lock),
+            env=os.environ | known,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

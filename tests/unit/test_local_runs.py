@@ -1,5 +1,6 @@
 """Folders of pipeline runs on this machine, and what of this process tasks inherit."""
 
+import json
 import os
 import shutil
 import sys
@@ -45,7 +46,7 @@ def test_outputs_are_found_also_below_a_folder_called_payload(tmp_path):
 def inherited(project, monkeypatch, python):
     monkeypatch.setattr(sys, "executable", str(python))
     before = dict(os.environ)
-    with running._environment(project, project.pipelines / "run.lock", shared=False):
+    with running._environment(project, {"CALLER": "me"}, shared=False):
         seen = dict(os.environ), sys.executable
     assert dict(os.environ) == before
     assert sys.executable == str(python)
@@ -58,6 +59,7 @@ def test_tasks_find_this_interpreter_through_their_path(project, monkeypatch, tm
     python.parent.mkdir()
     (python.parent / "python3").touch()
     environment, executable = inherited(project, monkeypatch, python)
+    assert environment["CALLER"] == "me"
     assert environment["PATH"].split(os.pathsep)[0] == str(python.parent)
     assert executable == "python3"
 
@@ -91,3 +93,29 @@ def test_missing_settings_are_told_with_what_to_write(project):
     with pytest.raises(ConfigError) as refused:
         settings_of(project)
     assert "image: null" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("train: it broke", "  next:    mend it, then again: openautoglm pipeline run training"),
+        ("fetch: no file\n  next:    write it", "  then:    openautoglm pipeline run training"),
+    ],
+)
+def test_a_failed_task_is_told_once_with_its_own_advice_first(
+    project, monkeypatch, tmp_path, text, last
+):
+    file = tmp_path / "failure.json"
+    file.write_text(json.dumps({"exit_code": 2, "text": text}))
+    monkeypatch.setenv("OPENAUTOGLM_FAILURE", str(file))
+    told = running._ended("training", "Inner task failed", project.pipelines / "training.log")
+    assert told.exit_code == 2
+    assert str(told).startswith(f"training did not end well, {text}\n")
+    assert str(told).splitlines()[-1].startswith(last)
+
+
+def test_a_task_that_was_killed_told_nothing_and_is_a_fault(project, monkeypatch, tmp_path):
+    monkeypatch.setenv("OPENAUTOGLM_FAILURE", str(tmp_path / "none.json"))
+    told = running._ended("training", "Inner task failed", project.pipelines / "training.log")
+    assert told.exit_code == 1
+    assert "training.log" in str(told)

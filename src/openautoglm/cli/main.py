@@ -6,7 +6,6 @@ that need them, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from openautoglm import __version__
+from openautoglm.artifacts.disk import disk_problem
 from openautoglm.cli.live import live_app
 from openautoglm.cli.pipeline import parity, pipeline_app
 from openautoglm.cli.rollout import rollout_app
 from openautoglm.cli.steps import steps_app
-from openautoglm.errors import OpenAutoGLMError, StoreError
+from openautoglm.errors import OpenAutoGLMError
 from openautoglm.observability.openmp import spin_shortly
 
 app = typer.Typer(
@@ -175,7 +175,7 @@ def main() -> NoReturn:
     except OpenAutoGLMError as error:
         _fail(error)
     except Exception as error:
-        full = _disk_problem(error)
+        full = disk_problem(error)
         if full is None:
             raise
         _fail(full)
@@ -189,25 +189,3 @@ def _fail(error: OpenAutoGLMError) -> NoReturn:
     typer.secho(f"{label}: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
     typer.echo(str(error), err=True)
     sys.exit(error.exit_code)
-
-
-def _disk_problem(error: BaseException) -> StoreError | None:
-    """A full or read-only disk, however deep in a library it was met."""
-    seen: BaseException | None = error
-    while seen is not None:
-        number = seen.errno if isinstance(seen, OSError) else None
-        text = str(seen).lower()
-        if number in (errno.ENOSPC, errno.EDQUOT) or any(part in text for part in _FULL):
-            where = getattr(seen, "filename", None)
-            return StoreError(
-                "no space left on the disk; nothing half-written was kept",
-                where=str(where) if where else None,
-                hint="free some space, then the same command again",
-            )
-        if number == errno.EROFS:
-            return StoreError("the disk is read-only", where=str(getattr(seen, "filename", "")))
-        seen = seen.__cause__ or seen.__context__
-    return None
-
-
-_FULL = ("no space left on device", "disk is full", "disk quota exceeded")

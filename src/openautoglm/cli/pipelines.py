@@ -75,7 +75,7 @@ def _print(project: Project, name: str, ran: Ran) -> None:
     where = f"in {os.path.relpath(ran.folder)}"
     console.print(where, highlight=False, soft_wrap=True, markup=False)
     console.print()
-    for command, means in _next(name):
+    for command, means in _next(name, registered=verdict == "pass"):
         console.print(f"{command:<52} {means}", highlight=False, markup=False)
 
 
@@ -86,8 +86,8 @@ def _receipts(ran: Ran) -> Iterator[tuple[str, str]]:
             yield f"{output}: {found['verdict']}:", found["reason"]
 
 
-def _next(name: str) -> Iterator[tuple[str, str]]:
-    if name == "training":
+def _next(name: str, *, registered: bool) -> Iterator[tuple[str, str]]:
+    if name == "training" and registered:
         yield "openautoglm pipeline run canary", "beside the champion; then promoted, or not"
     yield "mlflow ui", "every run and version, at http://127.0.0.1:5000"
     yield f"openautoglm pipeline compile {name} --image ...", "for a cluster"

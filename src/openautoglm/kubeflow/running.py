@@ -28,7 +28,7 @@ from openautoglm.observability.progress import working_on
 from openautoglm.steps.catalog import STEPS
 from openautoglm.steps.component import FAILURE, PROJECT, failure_of
 from openautoglm.steps.effect import RECEIPT
-from openautoglm.steps.orphan import caller
+from openautoglm.steps.orphan import calling
 from openautoglm.steps.remembered import remembered
 
 _STUDY = "OPENAUTOGLM_STUDY"
@@ -75,11 +75,11 @@ def run(
     given = read_arguments(arguments, inputs)
     check_arguments(name, inputs, given, "--argument {}".format)
     log = project.pipelines / f"{name}.log"
-    lock = project.pipelines / "run.lock"
     folders = f"{re.escape(pipeline.pipeline_spec.pipeline_info.name)}{_TIME}"
     with (
-        exclusive(lock),
-        _environment(project, lock, shared=settings.fan_out.tune > 1),
+        exclusive(project.pipelines / "run.lock"),
+        calling(project.pipelines / "tasks.lock") as known,
+        _environment(project, known, shared=settings.fan_out.tune > 1),
         _quiet(),
         narrated(log),
     ):
@@ -101,12 +101,16 @@ def run(
 
 def _ended(name: str, what: str, log: Path) -> OpenAutoGLMError:
     """The end of a run as the same error that its task had; a fault where it had none."""
-    hint = f"mend it, then again: openautoglm pipeline run {name}; what is finished is kept"
+    again = f"openautoglm pipeline run {name}; what is finished is kept"
+    hint = f"mend it, then again: {again}"
     told = failure_of(os.environ[FAILURE])
     if told is None:
         return StepError(f"{name} did not end well: {what}", where=str(log), hint=hint)
     kind = InputError if told.exit_code == InputError.exit_code else StepError
-    return kind(f"{name} did not end well, {told.text}", hint=hint)
+    text = f"{name} did not end well, {told.text}"
+    if "\n  next:" in told.text:
+        return kind(f"{text}\n  then:    {again}")
+    return kind(text, hint=hint)
 
 
 def _plain(error: RuntimeError) -> str:
@@ -138,11 +142,11 @@ def _let_go(runs: Sequence[Path]) -> None:
 
 
 @contextmanager
-def _environment(project: Project, lock: Path, *, shared: bool) -> Iterator[None]:
-    """What tasks inherit: the project, and one study where workers share a search."""
+def _environment(project: Project, known: Mapping[str, str], *, shared: bool) -> Iterator[None]:
+    """What tasks inherit: project and caller, and one study where workers share a search."""
     failure = project.pipelines / "failure.json"
     failure.unlink(missing_ok=True)
-    given = {PROJECT: str(project.root), FAILURE: str(failure)} | caller(lock)
+    given = {PROJECT: str(project.root), FAILURE: str(failure), **known}
     if shared and not os.environ.get(_STUDY):
         given[_STUDY] = f"sqlite:///{project.pipelines / 'study.db'}"
     # The runner puts the interpreter in the place of every `python3` in a task's command, as it

@@ -6,9 +6,12 @@ killed. It would go on for hours beside the next run.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -18,13 +21,18 @@ from openautoglm.artifacts.lock import in_turn
 _CALLER = "OPENAUTOGLM_CALLER"
 
 
-def caller(lock: Path) -> dict[str, str]:
-    """The environment by which tasks know this process.
+@contextmanager
+def calling(lock: Path) -> Iterator[dict[str, str]]:
+    """Be the caller of tasks, after those of a killed one are gone.
 
     Args:
-        lock: Held by this process as long as it waits for them.
+        lock: Held until the block, or this process, ends.
+
+    Yields:
+        The environment by which tasks know this process.
     """
-    return {_CALLER: f"{os.getpid()} {lock}"}
+    with in_turn(lock):
+        yield {_CALLER: f"{os.getpid()} {lock}"}
 
 
 def end_with_caller() -> None:
@@ -39,5 +47,7 @@ def end_with_caller() -> None:
 
 
 def _wait(lock: Path) -> None:
-    with in_turn(lock):
+    with lock.open("a", encoding="utf-8") as stream:
+        # Shared: all tasks of a killed caller get it at once, and the next caller waits for them.
+        fcntl.flock(stream, fcntl.LOCK_SH)
         os.kill(os.getpid(), signal.SIGKILL)
