@@ -43,6 +43,7 @@ bench: setup-test
 	python benchmarks/replica.py --write
 	python benchmarks/gateway.py --write
 	python benchmarks/balancing.py --write
+	python benchmarks/pipelines.py --write
 
 sweep: setup-test
 	python benchmarks/sweep.py

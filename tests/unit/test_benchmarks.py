@@ -48,6 +48,7 @@ SECTIONS = [
     "benchmarks/replica.py --size 6x384",
     *(f"benchmarks/gateway.py{size}" for size in ("", " --size 6x384")),
     "benchmarks/balancing.py",
+    "benchmarks/pipelines.py",
     "benchmarks/service.py",
 ]
 

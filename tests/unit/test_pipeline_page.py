@@ -30,6 +30,13 @@ def test_a_failed_gate_comes_first_with_its_reason(tmp_path, capsys):
     assert said.index("nothing was registered") < said.index("too low") < said.index("output")
 
 
+def test_a_decision_about_retraining_is_told_with_its_reason(tmp_path, capsys):
+    (tmp_path / "decide").mkdir()
+    (tmp_path / "decide" / "decision").write_text("# retrain: no\n\ntoo little data: 12 rows\n")
+    pipelines._print(Project(tmp_path), "retrain", Ran(tmp_path, {}))
+    assert "retrain: no: too little data: 12 rows" in capsys.readouterr().out
+
+
 def test_after_a_failed_gate_nobody_is_sent_to_the_canary(tmp_path, capsys):
     assert "pipeline run canary" not in page(tmp_path, capsys, "fail", "too low")
 

@@ -62,7 +62,7 @@ def _print(project: Project, name: str, ran: Ran) -> None:
     if verdict != "pass":
         text = Text(f"The gate failed, so nothing was registered.\n{reason}")
         console.print(Panel(text, title="gate failed", border_style="red"))
-    for title, told in _receipts(ran):
+    for title, told in (*_decision(ran), *_receipts(ran)):
         console.print(f"[bold]{title}[/] {escape(told)}", highlight=False)
     table = Table(box=None, pad_edge=False)
     for column in ("output", "digest", "folder"):
@@ -75,19 +75,30 @@ def _print(project: Project, name: str, ran: Ran) -> None:
     where = f"in {os.path.relpath(ran.folder)}"
     console.print(where, highlight=False, soft_wrap=True, markup=False)
     console.print()
-    for command, means in _next(name, registered=verdict == "pass"):
-        console.print(f"{command:<52} {means}", highlight=False, markup=False)
+    console.print(_next(name, registered=verdict == "pass"))
+
+
+def _decision(ran: Ran) -> Iterator[tuple[str, str]]:
+    """Whether retrain begins a retraining, and why."""
+    for file in ran.folder.rglob("decide/decision"):
+        title, _, reason = file.read_text(encoding="utf-8").partition("\n\n")
+        yield f"{title.removeprefix('# ')}:", reason.strip()
 
 
 def _receipts(ran: Ran) -> Iterator[tuple[str, str]]:
     for output, folder in ran.outputs.items():
         if (folder / RECEIPT).is_file():
             found = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))
-            yield f"{output}: {found['verdict']}:", found["reason"]
+            if found["verdict"] != "fail":  # that is told first of all
+                yield f"{output}: {found['verdict']}:", found["reason"]
 
 
-def _next(name: str, *, registered: bool) -> Iterator[tuple[str, str]]:
+def _next(name: str, *, registered: bool) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     if name == "training" and registered:
-        yield "openautoglm pipeline run canary", "beside the champion; then promoted, or not"
-    yield "mlflow ui", "every run and version, at http://127.0.0.1:5000"
-    yield f"openautoglm pipeline compile {name} --image ...", "for a cluster"
+        table.add_row("openautoglm pipeline run canary", "beside the champion: promoted, or not")
+    table.add_row("mlflow ui", "every run and version, at http://127.0.0.1:5000")
+    table.add_row(f"openautoglm pipeline compile {name} --image ...", "for a cluster")
+    return table

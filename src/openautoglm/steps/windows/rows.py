@@ -89,7 +89,7 @@ def read_window(
         InputError: There is no such file, it is of no format we read, or a column is missing.
     """
     if not path.is_file():
-        raise DataError("there is no such file", where=str(path), hint="--current FILE")
+        raise DataError("there is no such file", where=str(path), hint="name a file that is there")
     if text is not None and data.features is not None:
         raise DataError("this project has numeric features and no text", where="--text")
     columns = {"text": text or data.text, "label": label or data.label}
