@@ -26,6 +26,7 @@ from openautoglm.registry.store import open_store
 from openautoglm.steps.catalog import STEPS
 from openautoglm.steps.windows.service import service_source
 from tests.support.command import command
+from tests.support.pipelines import find_python_by_path
 from tests.support.project import FP32, Small, rows, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("drift")]
@@ -347,6 +348,7 @@ def test_a_pipeline_looks_decides_and_records_a_retraining_that_failed(
 ):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("OPENAUTOGLM_PROJECT", str(project.root))
+    find_python_by_path(monkeypatch)
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(tmp_path / "runs"),

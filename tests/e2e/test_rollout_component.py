@@ -13,6 +13,7 @@ from kfp import dsl, local
 
 from components.rollout import rollout
 from openautoglm.deploy.ledger import read
+from tests.support.pipelines import find_python_by_path
 from tests.support.registry import CHARACTERS, Chain
 from tests.support.site import ENVIRONMENT, site
 from tests.support.traffic import Traffic
@@ -152,6 +153,7 @@ def test_one_that_errs_is_rolled_back_and_kubeflows_local_runner_is_content(
     place, monkeypatch, capfd
 ):
     monkeypatch.setenv("OPENAUTOGLM_PROJECT", str(place.root))
+    find_python_by_path(monkeypatch)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     with Traffic(place.small.port, texts=CHARACTERS), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,19 +1,23 @@
 """Tune shared by processes, compress shared by parts: the result of the plain step, bit by bit."""
 
+import json
 import re
 import signal
 from dataclasses import dataclass, field, replace
 
+import psycopg2
 import pytest
+from ruamel.yaml import YAML
 
 from openautoglm.artifacts.manifest import read_manifest
-from openautoglm.config.params import Params, view
+from openautoglm.config.params import CompressParams, Params, view
 from openautoglm.config.yaml import load
 from openautoglm.steps.attempt import attempt_of
 from openautoglm.steps.catalog import STEPS
 from openautoglm.steps.compress import compress
 from openautoglm.steps.compress_part import build_part
 from openautoglm.steps.parts import compress_part
+from openautoglm.steps.plan import planned
 from openautoglm.steps.runtime import Runtime
 from openautoglm.steps.tune import tune
 from openautoglm.training import smaller
@@ -133,8 +137,12 @@ def test_workers_that_find_no_tables_make_them_together(turn, tmp_path):
     assert opened_at_once(sqlite(tmp_path), 4) == [None] * 4
 
 
-def test_workers_that_find_no_tables_in_postgresql_make_them_together(postgres):
-    postgres.psql("create database untouched")
+def test_workers_that_find_no_tables_in_postgresql_make_them_together(postgres, server):
+    connection = psycopg2.connect(server)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("create database untouched")
+    connection.close()
     assert opened_at_once(postgres.get_uri("untouched"), 4) == [None] * 4
 
 
@@ -188,18 +196,17 @@ def shared(project, tmp_path, monkeypatch):
     """What the component of one part does; the whole of it is named by a digest."""
     places = {"prepared": "data/prepared", "trained": "models/trained"}
     given = {name: Given(str(project / place)) for name, place in places.items()}
-    params = params_of(project, "compress")
-    params = params.model_copy(
-        update={"compress": params.compress.model_copy(update={"recipes": ("fp32",)})}
-    )
+    whole = YAML(typ="safe").load(project / "params.yaml")
+    whole["compress"] = {"recipes": ["fp32"], "threads": 1}
+    params = json.dumps(whole)
     monkeypatch.setenv("OPENAUTOGLM_PROJECT", str(project))
 
     def shared(name):
         out = Given(str(tmp_path / name))
-        return compress_part(given, params.model_dump_json(), 0, 2, out), out.metadata
+        return compress_part(given, params, 0, 2, out), out.metadata
 
     manifests = {name: read_manifest(project / place) for name, place in places.items()}
-    values = params.model_dump(mode="json")
+    values = view(planned(params), CompressParams).model_dump(mode="json", by_alias=True)
     shared.attempt = attempt_of(STEPS["compress"].module, manifests, values)
     return shared
 
