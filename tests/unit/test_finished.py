@@ -75,3 +75,12 @@ def test_a_change_of_an_output_changes_no_other_run_unseen(tmp_path):
     take(tmp_path / "kept", "sha256-a", tmp_path / "first")
     (tmp_path / "first" / PAYLOAD / "file.txt").write_text("edited")
     assert take(tmp_path / "kept", "sha256-a", tmp_path / "second") is None
+
+
+def test_what_lies_beside_the_payload_is_nobody_elses_file(tmp_path):
+    # No digest holds it, so a change there would be seen by nobody.
+    keep(tmp_path / "kept", "sha256-a", made(tmp_path / "out"))
+    take(tmp_path / "kept", "sha256-a", tmp_path / "first")
+    (tmp_path / "first" / "plot.txt").write_text("edited")
+    take(tmp_path / "kept", "sha256-a", tmp_path / "second")
+    assert (tmp_path / "second" / "plot.txt").read_text() == "beside"

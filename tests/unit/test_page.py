@@ -9,8 +9,7 @@ from rich.console import Console
 from openautoglm.cli.page import print_page
 from openautoglm.cli.verify import Facts
 from openautoglm.config.project import Project
-from openautoglm.steps.effect import Receipt
-from openautoglm.steps.register import Registration
+from openautoglm.steps.effect import Receipt, Registration
 from tests.support.registry import LABELS, Chain
 
 SCHEMA = {

@@ -75,4 +75,11 @@ def test_a_cell_ends_neither_its_row_nor_its_table(folder):
     (folder / "payload" / "best.json").write_text('{"glm": {"reason": "nothing was tried"}}')
     with (folder / "payload" / "trials.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([["trial", "told"], ["0", "a | b\nand more"]])
-    assert shown.trials(folder).splitlines()[-1] == "| 0 | a / b and more |"
+    assert shown.trials(folder).splitlines()[-1] == "| 0 | a \\| b and more |"
+
+
+def test_a_number_has_as_many_digits_as_a_person_reads(folder):
+    (folder / "payload" / "best.json").write_text('{"glm": {"reason": "nothing was tried"}}')
+    with (folder / "payload" / "trials.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["trial", "macro_f1"], ["12", "0.7900584795321638"]])
+    assert shown.trials(folder).splitlines()[-1] == "| 12 | 0.7901 |"

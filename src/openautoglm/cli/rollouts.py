@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from openautoglm.cli.services import decided_by, see_to
+from openautoglm.cli.services import decided_by
 from openautoglm.deploy.ledger import Record, read
 from openautoglm.deploy.local.folder import ServiceFolder
+from openautoglm.deploy.local.waiting import see_to
 from openautoglm.deploy.rollout_record import Wish
 from openautoglm.errors import DeployError
 from openautoglm.observability.progress import working_on

@@ -11,7 +11,6 @@ from openautoglm.deploy.desired import read_desired
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.known import service_folders
 from openautoglm.errors import ArtifactError, ConfigError
-from openautoglm.rollout.following import see_to as see_to
 
 
 def services(project: Project) -> list[ServiceFolder]:

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from openautoglm.cli.services import see_to
 from openautoglm.deploy.ledger import last
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.status import ProcessStatus, Status
-from openautoglm.deploy.local.waiting import fresh
+from openautoglm.deploy.local.waiting import fresh, see_to
 from openautoglm.errors import OpenAutoGLMError
 
 _COLOURS = {"ready": "green", "failing": "red", "not ready": "red"}

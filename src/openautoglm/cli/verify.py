@@ -19,8 +19,8 @@ from openautoglm.registry.versions import aliases, defect, find, told_of_champio
 from openautoglm.steps.caller import run_step
 from openautoglm.steps.canary import is_told_by
 from openautoglm.steps.catalog import STEPS, Step
-from openautoglm.steps.effect import SKIPPED, R, Receipt, read_receipt
-from openautoglm.steps.register import Registration, read_verdict, refuse_other
+from openautoglm.steps.effect import SKIPPED, R, Receipt, Registration, read_receipt
+from openautoglm.steps.register import read_verdict, refuse_other
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,11 @@ def params_of(project: Project, sets: Sequence[str] = ()) -> str:
     Raises:
         ConfigError: A key or value is not allowed; the message names line or assignment.
     """
-    found = load_with(project.params_file, sets, Params)
-    given = found.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return _text_of(load_with(project.params_file, sets, Params))
+
+
+def _text_of(params: Params) -> str:
+    given = params.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return "".join(map(_printable, json.dumps(given, ensure_ascii=False)))
 
 
@@ -129,8 +132,9 @@ def compiled(
             allowed="NAME@sha256:<64 hex digits>, of infra/docker/runner.Dockerfile",
             hint=f"openautoglm pipeline compile {name} -o {name}.yaml --image NAME@sha256:...",
         )
-    refuse_what_pods_lack(load_with(project.params_file, sets, Params), project)
-    given = Building(params_of(project, sets), settings)
+    params = load_with(project.params_file, sets, Params)
+    refuse_what_pods_lack(params, project)
+    given = Building(_text_of(params), settings)
     pipeline = load_pipeline(project, name, given)
     refuse_lost_stores(given.places, settings, project)
     if settings.pipeline_root is not None:

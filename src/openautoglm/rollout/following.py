@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic, sleep, time
 
-from openautoglm.artifacts.lock import exclusive
 from openautoglm.deploy.ledger import Record, read
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.status import read_status
-from openautoglm.deploy.local.waiting import look_after
-from openautoglm.errors import BusyError, ConfigError, DeployError
+from openautoglm.deploy.local.waiting import see_to
+from openautoglm.errors import ConfigError, DeployError
 from openautoglm.observability.progress import say
 from openautoglm.rollout.course import records_of
 from openautoglm.rollout.plan import most_seconds
@@ -115,12 +113,6 @@ def follow(rollouts: Sequence[Following], *, patience: float) -> list[Look]:
             if not look.now.ended:
                 _keep_alive(rollout, look.now, monotonic() - begun)
         sleep(_LOOK_SECONDS)
-
-
-def see_to(folder: ServiceFolder) -> None:
-    """See to it that somebody looks after a service; a command at work on it does so itself."""
-    with suppress(BusyError), exclusive(folder.lock):
-        look_after(folder)
 
 
 def _keep_alive(rollout: Following, now: Progress, waited: float) -> None:

@@ -5,12 +5,13 @@ The whole of it, with curves, is `openautoglm.rollout.report`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from openautoglm.deploy.ledger import Record
 from openautoglm.deploy.release import Release
 from openautoglm.deploy.rollout_record import Measured
 from openautoglm.errors import InputError
+from openautoglm.reports.markdown import plain, table
 from openautoglm.rollout import wording
 from openautoglm.rollout.course import Step, course
 from openautoglm.rollout.state import Progress, progress
@@ -37,12 +38,12 @@ def summary(service: str, records: Sequence[Record]) -> str:
     state = now.state.replace("_", " ")
     parts = [
         f"## Rollout {now.id} of {service}: {state}",
-        f"**{state}**: {_text(now.reason)}",
+        f"**{state}**: {plain(now.reason)}",
         f"Champion: {_release(now.champion)}. Challenger: {_release(now.challenger)}.",
         "### Evidence, in percentage points",
-        _table(_EVIDENCE, _evidence(now, records)),
+        table(_EVIDENCE, _evidence(now, records)),
         "### Course",
-        _table(_COURSE, (_told(now, step) for step in steps)),
+        table(_COURSE, (_told(now, step) for step in steps)),
         f"Curves and all settings: MLflow, run `rollout {service} {now.id}`.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -84,17 +85,4 @@ def _told(now: Progress, step: Step) -> Sequence[str]:
 
 def _release(release: Release) -> str:
     told = f"{release.family} {release.variant}, `{release.digest[:19]}`"
-    return f"version {_text(release.version)} ({told})"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_text, line))} |" for line in lines)
-
-
-def _text(found: str) -> str:
-    """What people typed, and what a cell cannot hold."""
-    plain = " ".join(found.split()).replace("\\", "\\\\")
-    for sign in "|<`*":
-        plain = plain.replace(sign, f"\\{sign}")
-    return plain
+    return f"version {plain(release.version)} ({told})"

@@ -34,12 +34,12 @@ from openautoglm.serving.observe.metrics import LATENCY_EDGES
 from openautoglm.steps.effect import (
     SKIPPED,
     Receipt,
+    Registration,
     effect,
     in_experiment,
     read_receipt,
     write_receipt,
 )
-from openautoglm.steps.register import Registration
 from openautoglm.steps.runtime import Runtime
 
 ALONE = "it is the champion: there is none to compare it with"

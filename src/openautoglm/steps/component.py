@@ -147,24 +147,25 @@ def run(
     return folder
 
 
-def checked(model: type[M], params: str, name: str) -> M:
-    """What a component is given of `params.yaml`.
+def checked(model: type[M], given: str, name: str, parameter: str = "params") -> M:
+    """What a component is given of `params.yaml`, or of the pipelines' settings.
 
     Args:
-        model: A step's view.
-        params: The view as JSON.
+        model: A step's view, or a section of settings.
+        given: The same as JSON.
         name: The component, for messages.
+        parameter: Its parameter, for messages.
 
     Raises:
-        ConfigError: It is no such view: the pipeline was compiled from other code.
+        ConfigError: It is none: the pipeline was compiled from other code.
     """
     try:
-        return model.model_validate_json(params)
+        return model.model_validate_json(given)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(
-            f"the parameters do not fit: {first['msg']}",
-            where=f"component {name}, params, key {'.'.join(map(str, first['loc']))}",
+            f"the {parameter} do not fit: {first['msg']}",
+            where=f"component {name}, {parameter}, key {'.'.join(map(str, first['loc']))}",
             hint="compile the pipeline again: openautoglm pipeline compile",
         ) from None
 

@@ -49,6 +49,16 @@ class Receipt(BaseModel):
     reason: str
 
 
+class Registration(Receipt):
+    """What register did; its verdict is the gate's, `pass` or `fail`.
+
+    Attributes:
+        registered: Whether the registry holds the model.
+    """
+
+    registered: bool
+
+
 R = TypeVar("R", bound=Receipt)
 
 

@@ -11,7 +11,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from openautoglm.artifacts.folder import published, remove_all_stale
+from openautoglm.artifacts.folder import PAYLOAD, published, remove_all_stale
 from openautoglm.artifacts.manifest import Manifest, read_manifest
 from openautoglm.errors import ArtifactError
 from openautoglm.observability.progress import say
@@ -78,7 +78,10 @@ def _remove(kept: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link)
+    # What lies beside the payload is no part of its digest: a change would be seen by nobody.
+    beside = shutil.ignore_patterns(PAYLOAD)
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=beside)
+    shutil.copytree(source / PAYLOAD, target / PAYLOAD, copy_function=_link)
 
 
 def _link(source: str, target: str) -> None:

@@ -13,7 +13,7 @@ from openautoglm.errors import ArtifactError
 from openautoglm.observability.progress import say, working_on
 from openautoglm.steps.catalog import STEPS
 from openautoglm.steps.component import Artifact, checked, entry, this_project
-from openautoglm.steps.effect import Receipt, read_receipt
+from openautoglm.steps.effect import Registration, read_receipt
 from openautoglm.steps.remembered import note
 
 
@@ -21,12 +21,6 @@ class Stored(Protocol):
     """A Kubeflow artifact that is kept somewhere."""
 
     uri: str
-
-
-class _Registration(Receipt):
-    """The receipt of register; the step itself, and so MLflow, is not imported for it."""
-
-    registered: bool
 
 
 class Places(NamedTuple):
@@ -50,7 +44,7 @@ def remember(artifacts: Mapping[str, Stored], registration: Artifact, params: st
         SystemExit: With 2 for bad input and 1 for a fault, after the error was printed.
     """
     working_on("remember")
-    told = read_receipt(Path(registration.path), _Registration)
+    told = read_receipt(Path(registration.path), Registration)
     if not told.registered:
         say(f"nothing was registered: {told.reason}")
         return

@@ -17,18 +17,8 @@ from openautoglm.inference.package import NumericInput, Package, read_choice, re
 from openautoglm.observability.progress import say
 from openautoglm.registry.register import Candidate, register_model
 from openautoglm.registry.store import open_store
-from openautoglm.steps.effect import SKIPPED, Receipt, effect, in_experiment, write_receipt
+from openautoglm.steps.effect import SKIPPED, Registration, effect, in_experiment, write_receipt
 from openautoglm.steps.runtime import Runtime
-
-
-class Registration(Receipt):
-    """What register did; its verdict is the gate's, `pass` or `fail`.
-
-    Attributes:
-        registered: Whether the registry holds the model.
-    """
-
-    registered: bool
 
 
 @effect

@@ -6,17 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.config.retrain import RetrainSettings
-from openautoglm.errors import ConfigError
 from openautoglm.observability.progress import say, working_on
 from openautoglm.registry.retraining import Retrainings
 from openautoglm.registry.retraining_records import SUCCEEDED, Look, Retraining
 from openautoglm.registry.store import Store, open_store
 from openautoglm.registry.versions import CHAMPION, aliases, by_name
-from openautoglm.steps.component import Artifact, entry, this_project
+from openautoglm.steps.component import Artifact, checked, entry, this_project
 from openautoglm.steps.plan import planned
 from openautoglm.steps.retrain_rules import (
     NO,
@@ -54,7 +51,10 @@ def decide(
         SystemExit: With 2 for bad input and 1 for a fault, after the error was printed.
     """
     working_on("decide")
-    rules, model = _settings(settings), planned(params).model.name
+    rules, model = (
+        checked(RetrainSettings, settings, "decide", "settings"),
+        planned(params).model.name,
+    )
     found = read_result(Path(watched.path))
     look = Look(
         run=run,
@@ -119,15 +119,3 @@ def _known(
         rows = by_name(store, model, champion).tags.get(f"digest.{step}")
         found |= {rows: f"the champion, version {champion}"} if rows else {}
     return found
-
-
-def _settings(given: str) -> RetrainSettings:
-    try:
-        return RetrainSettings.model_validate_json(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(
-            f"the settings do not fit: {first['msg']}",
-            where=f"component decide, settings, key {'.'.join(map(str, first['loc']))}",
-            hint="compile the pipeline again: openautoglm pipeline compile",
-        ) from None

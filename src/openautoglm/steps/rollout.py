@@ -19,12 +19,13 @@ from openautoglm.config.project import Project
 from openautoglm.deploy.ledger import Record, read
 from openautoglm.deploy.local.folder import ServiceFolder
 from openautoglm.deploy.local.known import serving
+from openautoglm.deploy.local.waiting import see_to
 from openautoglm.errors import ArtifactError, BusyError, ConfigError
 from openautoglm.observability.progress import say, working_on
 from openautoglm.rollout import series
 from openautoglm.rollout.canary.service import folder_of
 from openautoglm.rollout.course import records_of
-from openautoglm.rollout.following import Following, Look, follow, see_to
+from openautoglm.rollout.following import Following, Look, follow
 from openautoglm.rollout.requests import begin
 from openautoglm.rollout.settling import since_delete
 from openautoglm.rollout.state import progress

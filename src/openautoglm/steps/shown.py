@@ -5,18 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from openautoglm.artifacts.folder import PAYLOAD
+from openautoglm.reports.markdown import table
 from openautoglm.steps.component import Artifact
 from openautoglm.steps.effect import RECEIPT
 
 _CLASSES = 40
 """A matrix is kept as an artifact's metadata, which is no place for a million numbers."""
 _OTHER = "(other)"
+_FRACTION = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 
 
 def log(metrics: Artifact, values: Mapping[str, float]) -> None:
@@ -46,7 +49,7 @@ def trials(tuned: Path) -> str:
     """What was found for each family, and every trial."""
     best = _json(tuned, "best.json")
     found = [f"- **{family}**: {one['reason']}" for family, one in best.items()]
-    return "\n".join([*found, "", *_table(_rows(tuned, "trials.csv"))]) + "\n"
+    return "\n".join([*found, "", _table(_rows(tuned, "trials.csv"))]) + "\n"
 
 
 def valid(trained: Path) -> dict[str, float]:
@@ -59,7 +62,7 @@ def variants(compressed: Path) -> str:
     """Which variant is served, why, and all of them."""
     choice = json.loads((compressed / "choice.json").read_text(encoding="utf-8"))
     served = f"**{choice['family']} {choice['variant']}** is served: {choice['reason']}"
-    return "\n".join([served, "", *_table(_rows(compressed, "variants.csv"))]) + "\n"
+    return "\n".join([served, "", _table(_rows(compressed, "variants.csv"))]) + "\n"
 
 
 def metrics(evaluation: Path) -> dict[str, float]:
@@ -133,14 +136,11 @@ def _rows(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> Iterable[str]:
-    """A table in Markdown."""
-    if not rows:
-        return ()
-    cells = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return (f"| {' | '.join(map(_cell, line))} |" for line in cells)
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    """The rows of a CSV file; a number has as many digits as a person reads."""
+    lines = [[_short(cell) for cell in row.values()] for row in rows]
+    return table(list(rows[0]), lines) if rows else ""
 
 
-def _cell(text: str) -> str:
-    """What ends neither its cell nor its row."""
-    return " ".join(text.replace("|", "/").split())
+def _short(cell: str) -> str:
+    return f"{float(cell):.4g}" if _FRACTION.fullmatch(cell) else cell

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic, sleep
 
+from openautoglm.artifacts.lock import exclusive
 from openautoglm.config.project import Project
 from openautoglm.deploy.desired import Desired
 from openautoglm.deploy.ledger import last, now, read
@@ -17,7 +19,7 @@ from openautoglm.deploy.local.logs import last_lines
 from openautoglm.deploy.local.status import Status, read_status
 from openautoglm.deploy.local.supervisor import Supervisor
 from openautoglm.deploy.local.unit import Unit
-from openautoglm.errors import DeployError
+from openautoglm.errors import BusyError, DeployError
 
 CONTROLLER = "controller"
 _LOOK_SECONDS = 0.05
@@ -52,6 +54,12 @@ def look_after(folder: ServiceFolder, *, code: str | None = None) -> None:
         supervisor.start(CONTROLLER)
     elif _stuck(folder):
         supervisor.restart(CONTROLLER)
+
+
+def see_to(folder: ServiceFolder) -> None:
+    """See to it that somebody looks after a service; a command at work on it does so itself."""
+    with suppress(BusyError), exclusive(folder.lock):
+        look_after(folder)
 
 
 def _is_other(there: Unit, wanted: Unit, code: str | None) -> bool:
