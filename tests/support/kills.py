@@ -1,7 +1,8 @@
-"""SIGKILL a `dvc repro` in the middle of one step."""
+"""SIGKILL in the middle of something: of a step below `dvc repro`, or before a commit."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -46,3 +47,16 @@ def kill_during(project: Small, step: str, delay: float) -> bool:
     finally:
         process.stdout.close()
     return False
+
+
+def die_at_commit(stop: int) -> None:
+    """Kill this process before the `stop`-th commit to whatever database."""
+    import sqlalchemy
+
+    commits = itertools.count(1)
+
+    def tick(*_: object) -> None:
+        if next(commits) == stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "commit", tick)

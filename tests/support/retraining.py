@@ -10,6 +10,8 @@ import os
 import signal
 from pathlib import Path
 
+from tests.support.kills import die_at_commit
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["openautoglm.steps.retrain", "tests.support.registry"])
 HOUR = 3600.0
@@ -71,16 +73,6 @@ def decide_until(root: Path, run: str, stop: int) -> bool:
 
 
 def _until(root: Path, run: str, stop: int, uri: str) -> None:
-    import sqlalchemy
-
     os.environ[_URI] = uri
-    count = 0
-
-    def tick(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count == stop:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sqlalchemy.event.listen(sqlalchemy.Engine, "commit", tick)
+    die_at_commit(stop)
     decide(root, run, 10, "w")

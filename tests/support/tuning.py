@@ -18,6 +18,7 @@ from openautoglm.tuning.search import search
 from openautoglm.tuning.space import Dimension, Point, Space
 from openautoglm.tuning.storage import Storage
 from openautoglm.tuning.trials import Plan, Report
+from tests.support.kills import die_at_commit
 from tests.support.wait import until
 
 SPACE = Space(
@@ -164,17 +165,7 @@ def killed_at(commit: int, calls: Path, storage: Storage) -> bool:
 
 
 def _search_until(last: int, calls: Path, storage: Storage) -> None:
-    import sqlalchemy
-
-    commits = 0
-
-    def tick(*_: object) -> None:
-        nonlocal commits
-        commits += 1
-        if commits == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sqlalchemy.event.listen(sqlalchemy.Engine, "commit", tick)
+    die_at_commit(last)
     search(Objective(calls), SPACE, SMALL, storage)
 
 

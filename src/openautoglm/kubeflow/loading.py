@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import importlib
+import inspect
 import linecache
 import sys
 import traceback
@@ -59,7 +61,7 @@ def load_pipeline(project: Project, name: str, given: Building) -> GraphComponen
         ConfigError: There is no such pipeline, or it does not compile; the message says where.
     """
     file = source(project, name)
-    with _importing_from(project.root), compiled_with(given):
+    with _importing_from(project.root), compiled_with(given), _stacks_without_sources():
         try:
             found: Any = getattr(importlib.import_module(f"pipelines.{name}"), name)
         except SyntaxError as error:
@@ -86,6 +88,22 @@ def _importing_from(root: Path) -> Iterator[None]:
     finally:
         sys.path.remove(str(root))
         _forget()
+
+
+@contextmanager
+def _stacks_without_sources() -> Iterator[None]:
+    """Spare kfp what it does not look at.
+
+    For each setting of a task it asks for the whole stack, to learn a function's name. With the
+    lines of every frame's source that is most of a compile, and many seconds of it where many
+    modules are loaded.
+    """
+    whole = inspect.stack
+    inspect.stack = functools.partial(whole, context=0)
+    try:
+        yield
+    finally:
+        inspect.stack = whole
 
 
 def _forget() -> None:

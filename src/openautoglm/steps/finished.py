@@ -29,7 +29,8 @@ def take(store: Path, attempt: str, out: Path) -> Manifest | None:
         out: Where it is wanted.
     """
     kept = store / attempt
-    if not kept.is_dir():
+    found = _identity(kept)
+    if found is None:
         return None
     try:
         manifest = read_manifest(kept)
@@ -41,11 +42,21 @@ def take(store: Path, attempt: str, out: Path) -> Manifest | None:
         _remove(kept)
         return None
     except OSError:
-        if kept.is_dir():
+        if _identity(kept) == found:
             raise
-        # Another worker needed its place meanwhile.
+        # Another worker needed its place meanwhile, and may have kept the same again since.
         return None
     return manifest
+
+
+def _identity(kept: Path) -> tuple[int, int] | None:
+    """What tells a folder from a later one of the same name; None where there is none."""
+    try:
+        seen = kept.stat()
+    except FileNotFoundError:
+        return None
+    # The number of a folder that is gone is given to the next one.
+    return seen.st_ino, seen.st_ctime_ns
 
 
 def keep(store: Path, attempt: str, out: Path) -> None:
