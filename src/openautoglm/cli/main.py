@@ -20,6 +20,7 @@ from openautoglm.cli.pipeline import parity, pipeline_app
 from openautoglm.cli.rollout import rollout_app
 from openautoglm.cli.steps import steps_app
 from openautoglm.errors import OpenAutoGLMError
+from openautoglm.observability.collector import leave_at_once
 from openautoglm.observability.openmp import spin_shortly
 
 app = typer.Typer(
@@ -170,6 +171,7 @@ def stages() -> None:
 def main() -> NoReturn:
     """Run a command; exit with 2 for bad input, 1 for a fault, 130 when interrupted."""
     spin_shortly()
+    leave_at_once()
     try:
         app()
     except OpenAutoGLMError as error:

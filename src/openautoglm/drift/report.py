@@ -17,6 +17,7 @@ from openautoglm.drift.compare import (
     Verdict,
     WindowVerdict,
 )
+from openautoglm.observability.collector import importing
 
 if TYPE_CHECKING:
     from evidently import Dataset
@@ -42,7 +43,8 @@ def write_report(
     os.environ.setdefault("DO_NOT_TRACK", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations in what it imports
-        from evidently import Report
+        with importing():
+            from evidently import Report
 
         _register({column.column: column for column in shown})
         snapshot = Report([_metric(column) for column in shown], include_tests=True).run(

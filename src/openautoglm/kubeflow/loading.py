@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import functools
 import importlib
 import inspect
 import linecache
@@ -94,16 +93,29 @@ def _importing_from(root: Path) -> Iterator[None]:
 def _stacks_without_sources() -> Iterator[None]:
     """Spare kfp what it does not look at.
 
-    For each setting of a task it asks for the whole stack, to learn a function's name. With the
-    lines of every frame's source that is most of a compile, and many seconds of it where many
-    modules are loaded.
+    For each setting of a task it asks for the whole stack, to learn a function's name. To find the
+    source of every frame as well is most of a compile, and many seconds of it where many modules
+    are loaded: for a frame without a file, all of them are asked for theirs.
     """
     whole = inspect.stack
-    inspect.stack = functools.partial(whole, context=0)
+    inspect.stack = _stack
     try:
         yield
     finally:
         inspect.stack = whole
+
+
+def _stack(context: int = 0) -> list[inspect.FrameInfo]:
+    """The caller's frames as `inspect.stack` tells them, without lines of their source."""
+    assert context == 0, "nobody has asked for lines of the source"
+    found = []
+    frame = inspect.currentframe()
+    while frame is not None and (frame := frame.f_back) is not None:
+        code = frame.f_code
+        found.append(
+            inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None)
+        )
+    return found
 
 
 def _forget() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from openautoglm.config.project import Project
 from openautoglm.errors import ConfigError
+from openautoglm.observability.collector import importing
 from openautoglm.steps.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class _ProjectTracker:
     def run(
         self, name: str, *, key: str, tags: Mapping[str, str] | None = None
     ) -> Iterator[TrackedRun]:
-        from openautoglm.registry.tracker import tracker_of
+        with importing():
+            from openautoglm.registry.tracker import tracker_of
 
         with tracker_of(self._project).run(name, key=key, tags=tags) as run:
             yield run

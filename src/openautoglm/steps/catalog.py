@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from openautoglm.observability.collector import importing
+
 if TYPE_CHECKING:
     from openautoglm.config.model import Settings
 
@@ -45,7 +47,8 @@ class Step:
     @property
     def function(self) -> Callable[..., None]:
         """The step itself; its libraries are imported only now."""
-        found: Callable[..., None] = getattr(import_module(self.module), self.name)
+        with importing():
+            found: Callable[..., None] = getattr(import_module(self.module), self.name)
         return found
 
 

@@ -26,6 +26,7 @@ from openautoglm.artifacts.manifest import read_manifest
 from openautoglm.config.model import Settings
 from openautoglm.config.project import Project, find_project
 from openautoglm.errors import ConfigError, OpenAutoGLMError
+from openautoglm.observability.collector import leave_at_once
 from openautoglm.observability.openmp import spin_shortly
 from openautoglm.observability.progress import say, working_on
 from openautoglm.steps.attempt import attempt_of
@@ -79,6 +80,7 @@ def entry(body: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(body)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         spin_shortly()
+        leave_at_once()
         end_with_caller()
         try:
             return body(*args, **kwargs)
