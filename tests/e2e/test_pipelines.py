@@ -4,10 +4,12 @@ Each run begins with what the one before has left, so the fixtures are a chain.
 """
 
 import random
+import shutil
 
 import pytest
 
-from tests.support.pipelines import IN_TRAIN, kill_in_train, recorded, registered, run_pipeline
+from tests.support.command import command
+from tests.support.pipelines import kill_in_train, recorded, registered, run_pipeline
 from tests.support.project import FP32, PURE, Small, rows, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipelines")]
@@ -20,6 +22,8 @@ CANARY = {
     },
 }
 """Margins that a replay split of this size can decide on."""
+STRICT = "evaluate.gate.margin=0"
+"""A gate that asks for more than there is to gain."""
 
 
 def write_window(path, count):
@@ -34,6 +38,7 @@ def project(tmp_path_factory):
     made = Small(tmp_path_factory.mktemp("pipelines") / "project", count=900)
     made.change(**FP32)
     made.change(drift={"rows": 100}, canary=CANARY)
+    made.change(train={"epochs": 10})  # so that there is time to be killed in
     made.add_pipelines(retrain={"looks": 1})
     for count in (20, 150, 160):
         write_window(made.root / "data" / f"window-{count}.csv", count)
@@ -41,9 +46,37 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def gated(project):
-    """From nothing, to a gate that asks for more than there is to gain."""
-    return run_pipeline(project, "training", "--set", "evaluate.gate.margin=0")
+def undisturbed(project, tmp_path_factory):
+    """Digests of the same steps, called by themselves."""
+    root = tmp_path_factory.mktemp("pipelines-undisturbed") / "project"
+    alone = project.at(shutil.copytree(project.root, root))
+    alone.change(evaluate={"gate": {"margin": 0}})
+    for name in PURE:
+        command(alone.root, "step", name)
+    return alone.digests()
+
+
+@pytest.fixture(scope="module")
+def killed(project, undisturbed):
+    """What training says from nothing, until everybody at work is killed while its model learns."""
+    said = kill_in_train(project, "--set", STRICT, whole=True)
+    assert kept(project) == {"prepare", "tune"}, "what was half made is kept as if it were whole"
+    return said
+
+
+@pytest.fixture(scope="module")
+def killed_again(project, killed):
+    """The same, but only the one who was called is killed.
+
+    Whoever was at work for the one that is gone may still be: that must not matter.
+    """
+    return kill_in_train(project, "--set", STRICT, whole=False)
+
+
+@pytest.fixture(scope="module")
+def gated(project, killed_again):
+    """To the end, and to a gate that fails."""
+    return run_pipeline(project, "training", "--set", STRICT)
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +91,7 @@ def first(project, too_early):
 
 
 @pytest.fixture(scope="module")
-def other_rate(project, first):
-    """What training says with another learning rate, until it is killed."""
-    return kill_in_train(project, "--set", "train.lr=0.002", whole=True)
-
-
-@pytest.fixture(scope="module")
-def broken(project, other_rate):
+def broken(project, first):
     """A run on a file without the column that is asked for; it is mended afterwards."""
     file = project.root / "data" / "source" / "rows.csv"
     whole = file.read_bytes()
@@ -98,10 +125,28 @@ def retrained(project, alone):
     return run_pipeline(project, "retrain", "--argument", "window=data/window-150.csv")
 
 
+def kept(project):
+    """Steps that have an output which later runs may take."""
+    return {path.parent.name for path in project.root.glob(".openautoglm/finished/*/sha256-*")}
+
+
+def test_killed_twice_in_train_it_ends_as_if_nothing_had_happened(
+    project, undisturbed, killed, killed_again, gated
+):
+    assert "[tune] done" in killed
+    assert "[tune] made before from the same" in killed_again
+    assert gated.again() == ["prepare", "tune"]
+    assert gated.digests() == undisturbed
+    left = [
+        *project.root.glob(".openautoglm/finished/**/.*.part-*"),
+        *gated.folder.rglob(".*.part-*"),
+    ]
+    assert left == []
+
+
 def test_every_step_of_training_shows_progress(gated):
     for step in ("plan", *PURE, "register", "remember", "record"):
         assert f"[{step}] " in gated.stderr
-    assert gated.again() == []
 
 
 def test_a_person_reads_none_of_kubeflows_own_words_and_the_log_has_them(gated):
@@ -120,7 +165,7 @@ def test_a_gate_that_failed_is_told_first_and_registers_nothing(project, gated):
     receipt = gated.receipt("registration")
     assert (receipt["verdict"], receipt["registered"]) == ("fail", False)
     assert registered(project) == ([], {})
-    assert recorded(project, "training") == ["succeeded"]
+    assert recorded(project, "training") == ["succeeded"]  # who was killed records nothing
     assert "gate fail" in (gated.folder / "register" / "summary").read_text("utf-8")
 
 
@@ -169,13 +214,6 @@ def test_what_passed_is_registered_and_the_run_is_recorded(project, first):
     assert recorded(project, "training") == ["succeeded", "succeeded"]
 
 
-def test_another_setting_of_train_keeps_the_rows_and_makes_another_model(project, other_rate):
-    assert "[prepare] made before from the same" in other_rate
-    assert IN_TRAIN in other_rate
-    kept = list((project.root / ".openautoglm" / "finished" / "train").iterdir())
-    assert len(kept) == 1, "what was half made is kept as if it were whole"
-
-
 def test_bad_input_ends_it_with_the_words_of_the_step_and_the_file(project, broken):
     assert "error: " in broken.stderr
     assert "rows.csv" in broken.stderr
@@ -183,7 +221,7 @@ def test_bad_input_ends_it_with_the_words_of_the_step_and_the_file(project, brok
     assert "Traceback" not in broken.stderr
     assert "[tune]" not in broken.stderr
     assert broken.digests().keys() == {"fetch"}
-    assert recorded(project, "training")[2:] == ["failed"]  # who was killed records nothing
+    assert recorded(project, "training")[2:] == ["failed"]
 
 
 def test_mended_it_is_what_it_was_and_nothing_is_made_or_registered_twice(project, first, again):
