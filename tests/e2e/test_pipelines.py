@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from tests.support.command import command
-from tests.support.pipelines import kill_in_train, recorded, registered, run_pipeline
+from tests.support.pipelines import IN_TRAIN, kill_in_train, recorded, registered, run_pipeline
 from tests.support.project import FP32, PURE, Small, rows, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipelines")]
@@ -91,7 +91,13 @@ def first(project, too_early):
 
 
 @pytest.fixture(scope="module")
-def broken(project, first):
+def other_rate(project, first):
+    """What training says with another learning rate, until it is killed."""
+    return kill_in_train(project, "--set", "train.lr=0.002", whole=True)
+
+
+@pytest.fixture(scope="module")
+def broken(project, other_rate):
     """A run on a file without the column that is asked for; it is mended afterwards."""
     file = project.root / "data" / "source" / "rows.csv"
     whole = file.read_bytes()
@@ -134,6 +140,7 @@ def test_killed_twice_in_train_it_ends_as_if_nothing_had_happened(
     project, undisturbed, killed, killed_again, gated
 ):
     assert "[tune] done" in killed
+    assert "made before" not in killed, "there was nothing before"
     assert "[tune] made before from the same" in killed_again
     assert gated.again() == ["prepare", "tune"]
     assert gated.digests() == undisturbed
@@ -214,6 +221,13 @@ def test_what_passed_is_registered_and_the_run_is_recorded(project, first):
     assert recorded(project, "training") == ["succeeded", "succeeded"]
 
 
+def test_another_setting_of_train_keeps_the_rows_and_makes_another_model(project, other_rate):
+    assert "[prepare] made before from the same" in other_rate
+    assert IN_TRAIN in other_rate
+    kept = list((project.root / ".openautoglm" / "finished" / "train").iterdir())
+    assert len(kept) == 1, "what was half made is kept as if it were whole"
+
+
 def test_bad_input_ends_it_with_the_words_of_the_step_and_the_file(project, broken):
     assert "error: " in broken.stderr
     assert "rows.csv" in broken.stderr
@@ -221,7 +235,7 @@ def test_bad_input_ends_it_with_the_words_of_the_step_and_the_file(project, brok
     assert "Traceback" not in broken.stderr
     assert "[tune]" not in broken.stderr
     assert broken.digests().keys() == {"fetch"}
-    assert recorded(project, "training")[2:] == ["failed"]
+    assert recorded(project, "training")[2:] == ["failed"]  # who was killed records nothing
 
 
 def test_mended_it_is_what_it_was_and_nothing_is_made_or_registered_twice(project, first, again):

@@ -108,6 +108,12 @@ def test_what_does_not_compile_is_told_with_its_line(project, text, told, line):
     assert f"{project.root / 'pipelines' / 'mine.py'}:{line}" in said
 
 
+def test_a_pipeline_may_look_at_its_own_stack(project):
+    looks = "import inspect\nassert inspect.stack(3)[0].code_context\n"
+    write(project, looks + MINE)
+    assert loaded(project).name == "mine"
+
+
 def test_an_error_in_a_component_is_told_with_the_components_line(project):
     (project.root / "components" / "greet.py").write_text("x = 1\ny = (\n")
     assert f"{project.root / 'components' / 'greet.py'}:2" in refused(project)

@@ -12,8 +12,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from kfp.dsl import pipeline_task
 from kfp.dsl.graph_component import GraphComponent
 
 from openautoglm.config.project import Project
@@ -91,23 +93,22 @@ def _importing_from(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _stacks_without_sources() -> Iterator[None]:
-    """Spare kfp what it does not look at.
+    """Spare kfp, and nobody else, what it does not look at.
 
     For each setting of a task it asks for the whole stack, to learn a function's name. To find the
     source of every frame as well is most of a compile, and many seconds of it where many modules
     are loaded: for a frame without a file, all of them are asked for theirs.
     """
-    whole = inspect.stack
-    inspect.stack = _stack
+    whole = pipeline_task.inspect
+    pipeline_task.inspect = SimpleNamespace(stack=_stack)
     try:
         yield
     finally:
-        inspect.stack = whole
+        pipeline_task.inspect = whole
 
 
-def _stack(context: int = 0) -> list[inspect.FrameInfo]:
+def _stack() -> list[inspect.FrameInfo]:
     """The caller's frames as `inspect.stack` tells them, without lines of their source."""
-    assert context == 0, "nobody has asked for lines of the source"
     found = []
     frame = inspect.currentframe()
     while frame is not None and (frame := frame.f_back) is not None:

@@ -1,4 +1,4 @@
-"""Python's garbage collector where it has nothing to find: at the begin and the end of a process.
+"""Python's garbage collector where it has nothing to find: at the beginning and end of a process.
 
 Both are seconds of each step, since torch, transformers and MLflow are millions of objects.
 """
